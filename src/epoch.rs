@@ -1,0 +1,93 @@
+//! The only file that knows crossbeam-epoch: pin, load, replace, retire. What is read under a pin is an
+//! immutable value that was replaced as a whole. Nothing of the user's is ever retired here (R1): what hangs
+//! on an [`EpochCell`] owns memory of the bus and nothing else.
+
+#![expect(
+    unsafe_code,
+    reason = "an epoch-protected pointer is dereferenced under its guard"
+)]
+
+use crate::sync;
+use crate::sync::atomic::Ordering;
+use crossbeam_epoch as epoch;
+use crossbeam_epoch::{Collector, LocalHandle, Owned};
+
+pub(crate) use crossbeam_epoch::Guard;
+
+// A collector of our own: a thread of the user's that stays pinned in the global one must not hold up our
+// garbage, nor ours hold up theirs.
+#[cfg(not(loom))]
+static COLLECTOR: std::sync::LazyLock<Collector> = std::sync::LazyLock::new(Collector::new);
+#[cfg(loom)]
+loom::lazy_static! { static ref COLLECTOR: Collector = Collector::new(); }
+
+sync::thread_local! { static HANDLE: LocalHandle = COLLECTOR.register(); }
+
+/// Keeps alive everything that can be loaded from an [`EpochCell`] until the guard is dropped. Never held
+/// while user code runs (R1).
+#[inline]
+pub(crate) fn pin() -> Guard {
+    HANDLE
+        .try_with(|handle| handle.pin())
+        // The thread is being torn down: a handle for this one pin.
+        .unwrap_or_else(|_| COLLECTOR.register().pin())
+}
+
+/// Lets garbage of this thread be collected; cheap enough for the control path, too dear for publish.
+pub(crate) fn flush() {
+    pin().flush();
+}
+
+/// A pointer to an immutable value, or null. Readers load it under a guard, without a lock; whoever replaces
+/// it holds the lock that its owner uses for changes.
+#[derive(Debug)]
+pub(crate) struct EpochCell<T>(epoch::Atomic<T>, sync::Shadow);
+
+impl<T> EpochCell<T> {
+    pub(crate) fn null() -> Self {
+        Self(epoch::Atomic::null(), sync::Shadow::new())
+    }
+
+    /// The value as of now, for as long as `guard` is held.
+    #[inline]
+    pub(crate) fn load<'g>(&self, guard: &'g Guard) -> Option<&'g T> {
+        self.1.touch();
+        // Acquire: what `replace` wrote into the value before it published it is visible.
+        let shared = self.0.load(Ordering::Acquire, guard);
+        // SAFETY: it is null or was published by `replace`, and is retired, not freed, while a guard is held
+        unsafe { shared.as_ref() }
+    }
+
+    /// Publishes `value` in place of the old one, which is freed once no guard can see it.
+    pub(crate) fn replace(&self, value: Option<Box<T>>, guard: &Guard)
+    where
+        T: Send + 'static,
+    {
+        let new = match value {
+            Some(value) => Owned::<T>::from(value).into_shared(guard),
+            None => epoch::Shared::null(),
+        };
+        // AcqRel: Release makes the new value visible to `load`; Acquire lets the destructor of the old one,
+        // which may run on this thread, see what its maker wrote.
+        let old = self.0.swap(new, Ordering::AcqRel, guard);
+        if !old.is_null() {
+            // SAFETY: the swap took it out, so nobody can load it any more, and only we retire it
+            unsafe { guard.defer_destroy(old) };
+        }
+    }
+}
+
+impl<T> Drop for EpochCell<T> {
+    fn drop(&mut self) {
+        let current = std::mem::replace(&mut self.0, epoch::Atomic::null());
+        // SAFETY: `&mut self`: no reader is left, and what is current was never retired
+        drop(unsafe { current.try_into_owned() });
+    }
+}
+
+/// Retires a boxed value: freed once no guard that is held now is held any more.
+pub(crate) fn retire<T: Send + 'static>(value: Box<T>, guard: &Guard) {
+    let shared = Owned::<T>::from(value).into_shared(guard);
+    // SAFETY: the caller owned it, so it is reachable by readers of before at most
+    unsafe { guard.defer_destroy(shared) };
+}

@@ -1,0 +1,5 @@
+//! In-process publish/subscribe for latency-sensitive services.
+
+mod sync;
+
+mod epoch;

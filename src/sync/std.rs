@@ -1,0 +1,150 @@
+//! The primitives of the production build: std's, triomphe's and crossbeam's, under the names of the facade.
+
+#![expect(
+    unsafe_code,
+    reason = "PayloadArc hands out raw pointers for thin, type-erased messages"
+)]
+
+pub(crate) use ::std::thread_local;
+pub(crate) use crossbeam_queue::{ArrayQueue, SegQueue};
+
+pub(crate) mod atomic {
+    pub(crate) use ::std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+}
+
+pub(crate) mod thread {
+    pub(crate) use ::std::thread::{Builder, JoinHandle, ThreadId, current, sleep, yield_now};
+}
+
+pub(crate) mod hint {
+    pub(crate) use ::std::hint::spin_loop;
+}
+
+/// A cell whose accesses loom can track: `with` for reading, `with_mut` for writing.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct UnsafeCell<T>(::std::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(::std::cell::UnsafeCell::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    #[inline(always)]
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+}
+
+/// A mutex without poisoning: no lock of the crate is held while user code runs (R1), so a panic cannot
+/// leave one half-way.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(::std::sync::Mutex<T>);
+
+pub(crate) type MutexGuard<'a, T> = ::std::sync::MutexGuard<'a, T>;
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(::std::sync::Mutex::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// A condition variable to go with [`Mutex`].
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(::std::sync::Condvar);
+
+impl Condvar {
+    pub(crate) const fn new() -> Self {
+        Self(::std::sync::Condvar::new())
+    }
+
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.0
+            .wait(guard)
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Returns the guard and whether the time ran out.
+    pub(crate) fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        timeout: ::std::time::Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
+        let (guard, result) = self
+            .0
+            .wait_timeout(guard, timeout)
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        (guard, result.timed_out())
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// The reference count of a payload: triomphe's in production, loom's in the models.
+pub(crate) struct PayloadArc<T>(triomphe::Arc<T>);
+
+impl<T> PayloadArc<T> {
+    #[inline]
+    pub(crate) fn new(value: T) -> Self {
+        Self(triomphe::Arc::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn into_raw(self) -> *const T {
+        triomphe::Arc::into_raw(self.0)
+    }
+
+    /// # Safety
+    /// `ptr` came from [`Self::into_raw`] of the same `T`, and the reference that it stood for is given up.
+    #[inline]
+    pub(crate) unsafe fn from_raw(ptr: *const T) -> Self {
+        // SAFETY: guaranteed by caller
+        Self(unsafe { triomphe::Arc::from_raw(ptr) })
+    }
+
+    /// True if no other reference exists. Acquire: what the others did before they let go is visible.
+    #[inline]
+    pub(crate) fn is_unique(&mut self) -> bool {
+        self.0.is_unique()
+    }
+}
+
+impl<T> Clone for PayloadArc<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// Nothing outside the models; see the stand-in for loom.
+#[derive(Debug)]
+pub(crate) struct Shadow;
+
+impl Shadow {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    pub(crate) fn touch(&self) {}
+}
