@@ -1,0 +1,137 @@
+//! Call detail records: one line of JSON for each call that has ended, in a file.
+//!
+//! A call's last snapshot knows all that its record says, so this subscriber takes only those, and
+//! loses none of them. `count` reads the file again, which is how a run proves that nothing is lost.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::consumer::{Consumer, Finding, Outcome};
+use crate::failure::Failure;
+use crate::snapshot::{Cause, LegSnapshot, LegState, Moment};
+
+/// A line of the file. Times are microseconds since the Unix epoch.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    leg: u64,
+    call_id: String,
+    caller: String,
+    called: String,
+    arrived_us: u64,
+    answered_us: Option<u64>,
+    ended_us: u64,
+    talk_us: u64,
+    cause: String,
+    status: u16,
+}
+
+/// Writes records.
+#[derive(Debug)]
+pub(crate) struct Cdr {
+    file: BufWriter<File>,
+    seen: u64,
+    error: Option<String>,
+}
+
+impl Cdr {
+    /// Begins a file.
+    pub(crate) fn create(path: &Path) -> Result<Cdr, Failure> {
+        let file = File::create(path).map_err(|error| Failure::file(path, error))?;
+        Ok(Cdr {
+            file: BufWriter::new(file),
+            seen: 0,
+            error: None,
+        })
+    }
+}
+
+impl Consumer for Cdr {
+    fn see(&mut self, snapshot: &LegSnapshot) {
+        self.seen += 1;
+        if let Err(error) = write(&mut self.file, snapshot) {
+            self.error.get_or_insert(error.to_string());
+        }
+    }
+
+    fn finish(&mut self) -> Outcome {
+        if let Err(error) = self.file.flush() {
+            self.error.get_or_insert(error.to_string());
+        }
+        Outcome {
+            seen: self.seen,
+            result: Finding::Cdr {
+                error: self.error.take(),
+            },
+        }
+    }
+}
+
+fn write(file: &mut impl Write, snapshot: &LegSnapshot) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *file, &Record::of(snapshot))?;
+    file.write_all(b"\n")
+}
+
+impl Record {
+    fn of(snapshot: &LegSnapshot) -> Record {
+        let LegSnapshot {
+            leg,
+            call_id,
+            caller,
+            called,
+            state,
+            times,
+            ..
+        } = snapshot;
+        let micros = |at: Moment| u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+        let ended = times.ended.unwrap_or(times.arrived);
+        let (cause, status) = match state {
+            LegState::Ended(cause) => (cause.to_string(), status(*cause)),
+            state => (format!("{state:?}"), 0),
+        };
+        Record {
+            leg: *leg,
+            call_id: call_id.to_string(),
+            caller: caller.to_string(),
+            called: called.to_string(),
+            arrived_us: micros(times.arrived),
+            answered_us: times.answered.map(micros),
+            ended_us: micros(ended),
+            talk_us: times
+                .answered
+                .map_or(0, |at| micros(ended.saturating_sub(at))),
+            cause,
+            status,
+        }
+    }
+}
+
+/// The final status that the INVITE of a call got.
+fn status(cause: Cause) -> u16 {
+    match cause {
+        Cause::HungUp | Cause::NoAck | Cause::TooLong => 200,
+        Cause::Rejected(status) => status,
+        Cause::Cancelled => 487,
+        Cause::NoAnswer | Cause::Stopped => 480,
+    }
+}
+
+/// How many calls have a record in a file. A line that is no record, or a second one of the same
+/// call, is an error.
+pub(crate) fn count(path: &Path) -> Result<u64, Failure> {
+    let file = File::open(path).map_err(|error| Failure::file(path, error))?;
+    let mut legs = HashSet::new();
+    for (idx, line) in BufReader::new(file).lines().enumerate() {
+        let line = line.map_err(|error| Failure::file(path, error))?;
+        let record: Record = serde_json::from_str(&line)
+            .map_err(|error| Failure::file(path, format!("line {}: {error}", idx + 1)))?;
+        if !legs.insert(record.leg) {
+            let what = format!("line {}: call {} has two records", idx + 1, record.leg);
+            return Err(Failure::file(path, what));
+        }
+    }
+    Ok(legs.len() as u64)
+}
