@@ -64,6 +64,8 @@ impl Books {
             .map(|line| line.expected.saturating_sub(line.found))
             .sum();
         let mut entries = vec![
+            entry("packets received", expected.packets, counts.packets),
+            entry("requests that came again", expected.repeats, counts.repeats),
             entry("calls", expected.calls, counts.legs),
             entry("events published", expected.events, totals.published),
         ];
@@ -99,7 +101,7 @@ mod tests {
             calls: 1,
             events: 5,
             cdrs: 1,
-            malformed: 0,
+            ..Expected::default()
         };
         let counts = Counts {
             legs: 1,

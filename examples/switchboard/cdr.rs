@@ -89,7 +89,7 @@ impl Record {
         let micros = |at: Moment| u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
         let ended = times.ended.unwrap_or(times.arrived);
         let (cause, status) = match state {
-            LegState::Ended(cause) => (cause.to_string(), status(*cause)),
+            LegState::Ended(cause) => (cause.to_string(), status(*cause, times.answered.is_some())),
             state => (format!("{state:?}"), 0),
         };
         Record {
@@ -110,12 +110,12 @@ impl Record {
 }
 
 /// The final status that the INVITE of a call got.
-fn status(cause: Cause) -> u16 {
+fn status(cause: Cause, answered: bool) -> u16 {
     match cause {
-        Cause::HungUp | Cause::NoAck | Cause::TooLong => 200,
+        _ if answered => 200,
         Cause::Rejected(status) => status,
         Cause::Cancelled => 487,
-        Cause::NoAnswer | Cause::Stopped => 480,
+        _ => 480,
     }
 }
 

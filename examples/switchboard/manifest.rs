@@ -41,6 +41,10 @@ pub(crate) struct Scenario {
     pub(crate) successful: u64,
     /// SIPp's FailedCall(C).
     pub(crate) failed: u64,
+    /// Packets that it sent, by its count of each message.
+    pub(crate) sent: u64,
+    /// Those of them that it sent again because no answer came.
+    pub(crate) retransmitted: u64,
 }
 
 /// What one call of a scenario does.
@@ -49,6 +53,8 @@ pub(crate) struct Scenario {
 pub(crate) enum Kind {
     /// Is answered and hung up: arrived, ringing, answered, up, ended.
     Answered,
+    /// The same, with INVITE, ACK and BYE sent twice.
+    Repeated,
     /// Is answered and hung up before the caller acknowledged: arrived, ringing, answered, ended.
     Unacknowledged,
     /// Is refused: arrived, ended.
@@ -72,6 +78,10 @@ pub(crate) struct Expected {
     pub(crate) cdrs: u64,
     /// Malformed packets.
     pub(crate) malformed: u64,
+    /// Packets received.
+    pub(crate) packets: u64,
+    /// Requests that came again.
+    pub(crate) repeats: u64,
 }
 
 impl Kind {
@@ -81,10 +91,14 @@ impl Kind {
             calls: 1,
             events,
             cdrs: 1,
-            malformed: 0,
+            ..Expected::default()
         };
         match self {
             Kind::Answered => call(5),
+            Kind::Repeated => Expected {
+                repeats: 3,
+                ..call(5)
+            },
             Kind::Unacknowledged => call(4),
             Kind::Rejected => call(2),
             Kind::Cancelled => call(3),
@@ -141,6 +155,8 @@ impl Manifest {
             sum.events += each.events * created;
             sum.cdrs += each.cdrs * created;
             sum.malformed += each.malformed * created;
+            sum.packets += scenario.sent;
+            sum.repeats += each.repeats * created + scenario.retransmitted;
         }
         Ok(sum)
     }
@@ -158,10 +174,14 @@ mod tests {
     fn calls_become_events_by_their_kind() {
         let manifest = manifest(
             r#"{"scenarios": [
-                {"scenario": "a", "kind": "answered", "created": 3, "successful": 3, "failed": 0},
-                {"scenario": "c", "kind": "cancelled", "created": 2, "successful": 2, "failed": 0},
-                {"scenario": "o", "kind": "no_call", "created": 9, "successful": 9, "failed": 0},
-                {"scenario": "m", "kind": "malformed", "created": 4, "successful": 4, "failed": 0}
+                {"scenario": "a", "kind": "answered", "created": 3, "successful": 3, "failed": 0,
+                 "sent": 9, "retransmitted": 0},
+                {"scenario": "c", "kind": "cancelled", "created": 2, "successful": 2, "failed": 0,
+                 "sent": 7, "retransmitted": 1},
+                {"scenario": "o", "kind": "no_call", "created": 9, "successful": 9, "failed": 0,
+                 "sent": 9, "retransmitted": 0},
+                {"scenario": "m", "kind": "malformed", "created": 4, "successful": 4, "failed": 0,
+                 "sent": 4, "retransmitted": 0}
             ]}"#,
         );
         let expected = Expected {
@@ -169,6 +189,8 @@ mod tests {
             events: 21,
             cdrs: 5,
             malformed: 4,
+            packets: 29,
+            repeats: 1,
         };
         assert_eq!(manifest.expected(Path::new("m")), Ok(expected));
     }
@@ -177,7 +199,8 @@ mod tests {
     fn a_failed_call_spoils_it() {
         let manifest = manifest(
             r#"{"scenarios": [
-                {"scenario": "a", "kind": "rejected", "created": 3, "successful": 2, "failed": 1}
+                {"scenario": "a", "kind": "rejected", "created": 3, "successful": 2, "failed": 1,
+                 "sent": 9, "retransmitted": 0}
             ]}"#,
         );
         let refused = manifest

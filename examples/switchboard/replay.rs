@@ -18,7 +18,7 @@ use crate::switchboard::Switchboard;
 use crate::transaction::LINGER;
 
 /// The capture that comes with the example.
-const CAPTURE: &str = concat!(
+pub(crate) const CAPTURE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/examples/switchboard/data/calls.pcap"
 );

@@ -54,6 +54,8 @@ impl Expected {
             events: counts.snapshots,
             cdrs: counts.legs,
             malformed: counts.malformed,
+            packets: counts.packets,
+            repeats: counts.repeats,
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct LegSnapshot {
 }
 
 /// When a leg came to its states.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Times {
     pub(crate) arrived: Moment,
     pub(crate) ringing: Option<Moment>,
