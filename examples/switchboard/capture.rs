@@ -73,7 +73,7 @@ impl Capture {
         while let Some(packet) = reader.next_packet() {
             let number = packets.len() as u64 + skipped + 1;
             let packet = packet.map_err(|error| match error {
-                PcapError::IoError(_) => format!("cut off inside packet {number}"),
+                PcapError::IoError(_) => format!("cut off or corrupt inside packet {number}"),
                 error => format!("corrupt at packet {number}: {error}"),
             })?;
             match slice(&packet.data).and_then(|sliced| datagram(packet.timestamp, &sliced)) {

@@ -57,7 +57,7 @@ pub(crate) fn run(
 
     let screen = MultiProgress::new();
     let progress = screen.add(ProgressBar::new(capture.packets.len() as u64));
-    let template = "{bar:40} {pos}/{len} packets, {per_sec}, {eta} left";
+    let template = "{bar:40} {pos}/{len} packets, {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
         progress.set_style(style);
     }

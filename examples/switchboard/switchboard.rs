@@ -182,6 +182,8 @@ impl<O: Outlet> Switchboard<O> {
                 }
                 _ => self.counts.repeats += 1,
             },
+            // The call may be over already.
+            None if self.transactions.remembers(&id) => self.counts.repeats += 1,
             _ => self.counts.strays += 1,
         }
     }

@@ -86,6 +86,8 @@ pub(crate) enum Acked {
 #[derive(Debug)]
 pub(crate) struct Transactions {
     live: HashMap<Arc<Key>, Transaction>,
+    /// The latest INVITE of each call, as long as it is remembered.
+    invites: HashMap<Arc<DialogId>, Arc<Key>>,
     timers: Timers<Arc<Key>>,
 }
 
@@ -124,6 +126,7 @@ impl Transactions {
     pub(crate) fn new() -> Transactions {
         Transactions {
             live: HashMap::new(),
+            invites: HashMap::new(),
             timers: Timers::new(),
         }
     }
@@ -135,6 +138,9 @@ impl Transactions {
 
     /// Begins one; `dialog` is the call that it begins, if it does.
     pub(crate) fn begin(&mut self, key: Arc<Key>, dialog: Option<Arc<DialogId>>) {
+        if let Some(dialog) = &dialog {
+            self.invites.insert(dialog.clone(), key.clone());
+        }
         let transaction = Transaction {
             phase: Phase::Proceeding,
             response: None,
@@ -151,6 +157,11 @@ impl Transactions {
         self.live
             .get(key)
             .map(|transaction| transaction.response.clone())
+    }
+
+    /// Whether this call has an INVITE that is still remembered, though the call may be over.
+    pub(crate) fn remembers(&self, dialog: &DialogId) -> bool {
+        self.invites.contains_key(dialog)
     }
 
     /// The call whose INVITE has this key, unless that INVITE has its final response.
@@ -213,7 +224,7 @@ impl Transactions {
                 continue;
             };
             if transaction.ends.is_some_and(|ends| ends <= now) {
-                self.live.remove(&key);
+                self.forget(&key);
                 continue;
             }
             let Some((at, pause)) = transaction.resend.filter(|(at, _)| *at <= now) else {
@@ -224,6 +235,16 @@ impl Transactions {
             let pause = (pause * 2).min(T2);
             transaction.resend = Some((at + pause, pause));
             self.timers.set(at + pause, key);
+        }
+    }
+
+    fn forget(&mut self, key: &Arc<Key>) {
+        let dialog = self
+            .live
+            .remove(key)
+            .and_then(|transaction| transaction.dialog);
+        if let Some(dialog) = dialog.filter(|dialog| self.invites.get(dialog) == Some(key)) {
+            self.invites.remove(&dialog);
         }
     }
 }
