@@ -154,7 +154,7 @@ impl<O: Outlet> Switchboard<O> {
             let packet = reply(&to_tag(request))
                 .header(Name::UNSUPPORTED, require)
                 .packet();
-            self.respond(&key, final_answer(request), packet, now);
+            self.respond(&key, Answer::last(request), packet, now);
         } else if request.method == Method::INVITE {
             self.invite(request, key, source, now);
         } else {
@@ -377,7 +377,7 @@ impl<O: Outlet> Switchboard<O> {
     /// A final response with nothing in it.
     fn reply(&mut self, request: &Request, key: &Arc<Key>, status: StatusCode, now: Moment) {
         let packet = own_reply(request, status)(&to_tag(request)).packet();
-        self.respond(key, final_answer(request), packet, now);
+        self.respond(key, Answer::last(request), packet, now);
     }
 
     fn respond(&mut self, key: &Arc<Key>, answer: Answer, packet: Packet, now: Moment) {
@@ -390,13 +390,4 @@ impl<O: Outlet> Switchboard<O> {
 fn own_reply<'a>(request: &'a Request, status: StatusCode) -> impl Fn(&str) -> Reply<'a> {
     let has_tag = request.to_tag.is_some();
     move |tag| Reply::new(&request.echo, status, (!has_tag).then_some(tag))
-}
-
-/// How a final response other than 2xx to an INVITE ends the transaction of `request`.
-fn final_answer(request: &Request) -> Answer {
-    if request.method == Method::INVITE {
-        Answer::Refuse
-    } else {
-        Answer::Finish
-    }
 }

@@ -59,6 +59,17 @@ pub(crate) enum Answer {
     Finish,
 }
 
+impl Answer {
+    /// What a final response other than 2xx to an INVITE is to the transaction of `request`.
+    pub(crate) fn last(request: &Request) -> Answer {
+        if request.method == Method::INVITE {
+            Answer::Refuse
+        } else {
+            Answer::Finish
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Transaction {
     phase: Phase,
