@@ -262,6 +262,34 @@ mod tests {
     }
 
     #[test]
+    fn reads_ethernet_and_leaves_out_what_is_not_udp() {
+        let header = PcapHeader {
+            datalink: DataLink::ETHERNET,
+            ..PcapHeader::default()
+        };
+        let mut writer = PcapWriter::with_header(Vec::new(), header).expect("a writer");
+        let ethernet =
+            || PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([127, 0, 0, 1], [127, 0, 0, 1], 9);
+        let (mut udp, mut tcp) = (Vec::new(), Vec::new());
+        ethernet()
+            .udp(6000, 5060)
+            .write(&mut udp, b"SIP")
+            .expect("a packet");
+        ethernet()
+            .tcp(6000, 5060, 1, 1)
+            .write(&mut tcp, b"SIP")
+            .expect("a packet");
+        for data in [&udp, &tcp, &vec![0; 9]] {
+            let packet = PcapPacket::new(Moment::from_secs(1), data.len() as u32, data);
+            writer.write_packet(&packet).expect("written");
+        }
+        let capture = Capture::parse(&writer.into_writer()).expect("a capture");
+        assert_eq!((capture.packets.len(), capture.skipped), (1, 2));
+        assert_eq!(capture.packets[0].payload, b"SIP");
+        assert_eq!(capture.packets[0].source, ([127, 0, 0, 1], 6000).into());
+    }
+
+    #[test]
     fn every_cut_is_an_error_or_ends_between_packets() {
         let bytes = written();
         let mut whole = 0;
