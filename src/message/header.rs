@@ -147,7 +147,7 @@ impl MessageId {
     }
 
     #[inline]
-    fn next() -> Self {
+    pub(super) fn next() -> Self {
         let id = IDS.try_with(|ids| {
             let (next, end) = ids.get();
             let (next, end) = if next == end {
