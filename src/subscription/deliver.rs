@@ -266,7 +266,7 @@ fn discard(message: Message) {
     drop(message);
 }
 
-fn clear_congestion(consumer: &Consumer, duty: &Duty) {
+pub(super) fn clear_congestion(consumer: &Consumer, duty: &Duty) {
     let Some(marks) = &duty.marks else { return };
     let depth = duty.mailbox.depth();
     if depth <= marks.low && marks.turn(false) {

@@ -3,7 +3,7 @@
 //! borrows it through a weak reference, and takes the subscription for closed if it is gone.
 
 use super::options::Congestion;
-use crate::message::{Message, TypeInfo};
+use crate::message::{CHANGE, Message, TypeInfo};
 use std::fmt;
 
 pub(crate) type FilterFn = Box<dyn Fn(&Message) -> bool + Send + Sync>;
@@ -28,9 +28,17 @@ impl Hooks {
 #[derive(Debug, Default)]
 pub(crate) struct TypeFilter {
     /// Empty: every type but the bus's own.
-    pub(crate) accepted: Vec<&'static TypeInfo>,
+    pub(crate) accepted: Box<[&'static TypeInfo]>,
     /// The notices of subscriptions that come and go as well.
     pub(crate) changes: bool,
+}
+
+impl TypeFilter {
+    /// The numbers of the types by which the subscription is to be found.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
+        let changes = self.changes.then(|| CHANGE.id());
+        self.accepted.iter().map(|info| info.id()).chain(changes)
+    }
 }
 
 /// The key by which messages are conflated: a number, a text or bytes.

@@ -17,6 +17,20 @@ pub(crate) enum Parcel {
     Marked(Box<Envelope>),
 }
 
+impl Parcel {
+    /// Forgets a delivery that no mailbox took: its publisher gives all of those back at once.
+    #[inline]
+    pub(crate) fn forget_delivery(self) -> Option<Box<Envelope>> {
+        match self {
+            Self::Message(message) => {
+                let _ = message.into_raw_delivery();
+                None
+            }
+            Self::Marked(envelope) => Some(envelope),
+        }
+    }
+}
+
 /// Tells its waiter what became of it, at the latest when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Envelope {

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 sync::thread_local! {
     static DEPTH: Cell<u32> = Cell::new(0);
+    static DRAINING: Cell<bool> = Cell::new(false);
     static PENDING: RefCell<VecDeque<Duty>> = RefCell::new(VecDeque::new());
 }
 
@@ -57,16 +58,25 @@ pub(crate) fn push_inline(duty: Duty) {
     }
 }
 
-/// Runs the inline subscriptions that are pending on this thread, unless user code is on the stack: then
-/// whoever runs that calls this when it has returned.
+/// Runs the inline subscriptions that are pending on this thread, unless user code is on the stack, or
+/// somebody further up does just that: then it is left to them.
 #[inline]
 pub(crate) fn run_pending() {
-    if in_user_code() {
+    let idle = PENDING.try_with(|pending| pending.borrow().is_empty()).unwrap_or(true);
+    if !idle && !in_user_code() {
+        drain();
+    }
+}
+
+#[cold]
+fn drain() {
+    if DRAINING.try_with(|draining| draining.replace(true)).unwrap_or(true) {
         return;
     }
     while let Some(duty) = next_pending() {
         duty.run_inline();
     }
+    let _ = DRAINING.try_with(|draining| draining.set(false));
 }
 
 #[inline]

@@ -7,7 +7,7 @@
 use super::consumer::ConsumerCell;
 use super::deliver::{self, Ran};
 use super::executor::{Executor, Task};
-use super::filter::Hooks;
+use super::filter::{Hooks, TypeFilter};
 use super::mailbox::Mailbox;
 use super::options::PanicPolicy;
 use super::receiver::WaiterSlot;
@@ -19,7 +19,7 @@ use crate::message::{FinalMessage, FinalReason, SubscriptionChange, TypeInfo};
 use crate::stats::Counter;
 use crate::sync::Parker;
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::unmodelled::{Arc, OnceLock, Weak};
+use crate::sync::unmodelled::{Arc, AtomicU64, OnceLock, Weak};
 use crate::worker::{Outcome, Pool, Run};
 use std::ops::Deref;
 
@@ -50,6 +50,11 @@ pub(crate) struct Subscriber {
     /// Owned by the consumer, and gone when that is.
     pub(crate) hooks: Option<Weak<Hooks>>,
     pub(crate) marks: Option<Box<Marks>>,
+    pub(crate) types: TypeFilter,
+    /// A publisher has to run code of the user's before it can offer a message: a closure filter, a key.
+    pub(crate) is_slow: bool,
+    /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
+    pub(crate) place: Place,
     pub(crate) id: u64,
     pub(crate) name: Arc<str>,
     /// Why it ended, as the first close says: 0 while it is open.
@@ -76,8 +81,8 @@ pub(crate) struct Figures {
 pub(crate) enum Wake {
     Pool(Pool<Duty>),
     Thread(Arc<Parker>),
-    /// The thread that published, or the pool when that had enough.
-    Inline(Arc<dyn Home>),
+    /// The thread that published, or the pool when that has had enough.
+    Inline,
     Receiver(Box<WaiterSlot>),
     Executor(Arc<dyn Executor>),
 }
@@ -129,21 +134,43 @@ pub(crate) struct Parts {
     pub(crate) wake: Wake,
     pub(crate) hooks: Option<Weak<Hooks>>,
     pub(crate) marks: Option<Box<Marks>>,
+    pub(crate) types: TypeFilter,
+    pub(crate) is_slow: bool,
     pub(crate) id: u64,
     pub(crate) name: Arc<str>,
     pub(crate) panic_policy: PanicPolicy,
 }
 
+/// See [`Subscriber::place`].
+#[derive(Debug, Default)]
+pub(crate) struct Place(AtomicU64);
+
+impl Place {
+    pub(crate) fn get(&self) -> u64 {
+        // Relaxed: a hint, under the topic's control lock.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, place: u64) {
+        // Relaxed: as above.
+        self.0.store(place, Ordering::Relaxed);
+    }
+}
+
 impl Subscriber {
     /// A subscriber, and the duty to run it.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, Duty) {
-        let Parts { mailbox, consumer, wake, hooks, marks, id, name, panic_policy } = parts;
+        let Parts { mailbox, consumer, wake, hooks, marks, types, is_slow, id, name, panic_policy } =
+            parts;
         let subscriber = Arc::new(Self {
             mailbox,
             consumer,
             wake,
             hooks,
             marks,
+            types,
+            is_slow,
+            place: Place::default(),
             id,
             name,
             reason: AtomicU32::new(0),
@@ -248,6 +275,12 @@ impl Duty {
         unsafe { Self::taken_raw(Arc::as_ptr(subscriber)) }
     }
 
+    /// The duty of one who is told by a token, not by the duty itself: its own thread, its receiver. Whoever
+    /// took it out of the mailbox to tell them has let it go, or will without using it.
+    pub(crate) fn renewed(subscriber: Arc<Subscriber>) -> Self {
+        Self(subscriber)
+    }
+
     /// # Safety
     /// The caller has cleared PARKED of that subscriber, which lives in an `Arc`.
     #[inline]
@@ -276,12 +309,10 @@ impl Duty {
         match &self.0.wake {
             Wake::Pool(pool) => {
                 let pool = pool.clone();
-                pool.submit(self);
+                submit_to(&pool, self);
             }
             Wake::Thread(parker) => parker.unpark(),
-            Wake::Inline(_) => {
-                scope::push_inline(self);
-            }
+            Wake::Inline => scope::push_inline(self),
             Wake::Receiver(slot) => slot.wake(),
             Wake::Executor(executor) => {
                 let executor = Arc::clone(executor);
@@ -291,23 +322,21 @@ impl Duty {
     }
 
     /// Has the pool do it, whoever does it otherwise: what an inline run leaves, what nobody else can run.
-    pub(crate) fn submit_to_pool(self) {
+    pub(crate) fn submit_to_pool(mut self) {
         let pool = match &self.0.wake {
             Wake::Pool(pool) => Some(pool.clone()),
-            Wake::Inline(home) => home.pool(),
-            _ => self.0.consumer.home().and_then(|home| home.pool()),
+            _ => ConsumerCell::open(&mut self, |consumer, _| consumer.home.clone())
+                .and_then(|home| home.pool()),
         };
         match pool {
-            Some(pool) => {
-                pool.submit(self);
-            }
+            Some(pool) => submit_to(&pool, self),
             None => self.run_to_rest(),
         }
     }
 
     /// One run on this thread, then the rest to the pool.
     pub(crate) fn run_inline(self) {
-        match self.run() {
+        match self.run_once() {
             Outcome::Done => {}
             Outcome::Again(duty) | Outcome::Stalled(duty) => duty.submit_to_pool(),
         }
@@ -317,7 +346,7 @@ impl Duty {
     fn run_to_rest(self) {
         let mut duty = self;
         loop {
-            duty = match duty.run() {
+            duty = match duty.run_once() {
                 Outcome::Done => return,
                 Outcome::Again(duty) => duty,
                 Outcome::Stalled(duty) => {
@@ -329,9 +358,16 @@ impl Duty {
     }
 }
 
-impl Run for Duty {
-    fn run(self) -> Outcome<Self> {
-        let outcome = match deliver::run(&self, deliver::DELIVERY_BUDGET) {
+/// The workers are gone once the bus has been shut down; what comes later is run where it comes up.
+pub(crate) fn submit_to(pool: &Pool<Duty>, duty: Duty) {
+    if let Err(duty) = pool.submit(duty) {
+        duty.run_to_rest();
+    }
+}
+
+impl Duty {
+    fn run_once(mut self) -> Outcome<Self> {
+        match deliver::run(&mut self, deliver::DELIVERY_BUDGET) {
             Ran::Idle => match self.park() {
                 Ok(()) => Outcome::Done,
                 Err(duty) => Outcome::Again(duty),
@@ -339,7 +375,13 @@ impl Run for Duty {
             Ran::Budget => Outcome::Again(self),
             Ran::Unwritten => Outcome::Stalled(self),
             Ran::Done => Outcome::Done,
-        };
+        }
+    }
+}
+
+impl Run for Duty {
+    fn run(self) -> Outcome<Self> {
+        let outcome = self.run_once();
         scope::run_pending();
         outcome
     }

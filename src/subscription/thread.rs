@@ -4,9 +4,10 @@ use super::deliver::{self, DELIVERY_BUDGET, Ran};
 use super::options::{OwnThread, WaitStrategy};
 use super::scope;
 use super::state::{Duty, Wake};
+use super::waiting::Completion;
 use crate::error::SubscribeError;
 use crate::sync::unmodelled::Arc;
-use crate::sync::{hint, thread};
+use crate::sync::{Mutex, Parker, hint, thread};
 use std::io;
 use std::time::Duration;
 
@@ -17,47 +18,59 @@ const LOOKS_BEFORE_PARK: u32 = 32;
 const UNWRITTEN_SLEEP: Duration = Duration::from_micros(50);
 const LOOKS_BEFORE_SLEEP: u32 = 16;
 
-/// Starts the thread. If that fails, the duty is handed back: nothing has run.
-pub(crate) fn start(
-    duty: Duty,
-    options: &OwnThread,
-    bus: &str,
-) -> Result<(), (SubscribeError, Duty)> {
-    let wait = options.wait;
-    let core = options.core;
-    // The duty is handed over by a slot, so that it comes back if there is no thread.
-    let slot = Arc::new(crate::sync::Mutex::new(Some(duty)));
-    let (taken, answer) = (Arc::clone(&slot), Arc::new(Answer::new()));
-    let told = Arc::clone(&answer);
-    let spawned = thread::Builder::new().name(format!("{bus}-own")).spawn(move || {
-        if let Some(core) = core {
-            if let Err(error) = pin_to(core) {
-                return told.complete(Some(error.kind()));
-            }
-        }
-        let duty = taken.lock().take();
-        told.complete(None);
-        if let Some(duty) = duty {
-            run(duty, wait);
-        }
-    });
-    let failed = match spawned {
-        Err(error) => Some(SubscribeError::Thread(error)),
-        Ok(_) => match (core, answer.wait(None)) {
+/// A thread that waits for its subscription to be ready.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) parker: Arc<Parker>,
+    slot: Arc<Slot>,
+}
+
+/// What the two sides hand each other: whether the thread could be pinned, then the duty.
+#[derive(Debug)]
+struct Slot {
+    ready: Completion<Option<io::ErrorKind>>,
+    duty: Mutex<Option<Duty>>,
+}
+
+impl Prepared {
+    /// Starts the thread. It runs nothing before [`Prepared::start`], and ends if that never comes.
+    pub(crate) fn new(options: &OwnThread, bus: &str) -> Result<Self, SubscribeError> {
+        let OwnThread { wait, core } = *options;
+        let parker = Arc::new(Parker::new());
+        let slot = Arc::new(Slot { ready: Completion::new(), duty: Mutex::new(None) });
+        let (parks, takes) = (Arc::clone(&parker), Arc::clone(&slot));
+        thread::Builder::new()
+            .name(format!("{bus}-own"))
+            .spawn(move || {
+                let pinned = core.map_or(Ok(()), pin_to);
+                takes.ready.complete(pinned.err().map(|error| error.kind()));
+                parks.park();
+                let duty = takes.duty.lock().take();
+                if let Some(duty) = duty {
+                    run(duty, wait);
+                }
+            })
+            .map_err(SubscribeError::Thread)?;
+        let prepared = Self { parker, slot };
+        match (core, prepared.slot.ready.wait(None)) {
             (Some(core), Ok(Some(kind))) => {
-                Some(SubscribeError::CannotPin { core, source: kind.into() })
+                Err(SubscribeError::CannotPin { core, source: kind.into() })
             }
-            _ => None,
-        },
-    };
-    let duty = slot.lock().take();
-    match (failed, duty) {
-        (Some(error), Some(duty)) => Err((error, duty)),
-        _ => Ok(()),
+            _ => Ok(prepared),
+        }
+    }
+
+    /// Hands over the duty.
+    pub(crate) fn start(self, duty: Duty) {
+        *self.slot.duty.lock() = Some(duty);
     }
 }
 
-type Answer = super::waiting::Completion<Option<io::ErrorKind>>;
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        self.parker.unpark();
+    }
+}
 
 fn pin_to(core: usize) -> io::Result<()> {
     let known = core_affinity::get_core_ids().unwrap_or_default();
