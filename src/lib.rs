@@ -16,6 +16,7 @@ mod epoch;
 mod message;
 #[allow(unreachable_pub, reason = "the models reach it through `internals`")]
 mod queue;
+mod worker;
 
 pub use message::{
     ChangeKind, FinalMessage, FinalReason, Gap, Message, MessageId, MessageType, Origin, Receipt,
@@ -33,4 +34,5 @@ pub mod internals {
     pub use crate::queue::shedding::{Evicted, Shedding};
     pub use crate::queue::spill::Retired;
     pub use crate::queue::{Close, Pinned, Pointer, Pop, Push};
+    pub use crate::worker::internals as worker;
 }

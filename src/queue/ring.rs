@@ -205,6 +205,11 @@ impl<T: Pointer> Ring<T> {
         self.tail.unpark()
     }
 
+    /// Makes the consumer look around once more before it parks. True if the caller has the duty now.
+    pub fn notify(&self) -> bool {
+        self.tail.notify()
+    }
+
     /// True: it accepts no more. False may be old news.
     pub fn is_closed(&self) -> bool {
         self.tail.peek().is_closed()

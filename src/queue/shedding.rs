@@ -35,6 +35,8 @@ struct Inner<K, T> {
     /// How many entries are live and can be shed.
     live: usize,
     state: State,
+    /// The consumer is to look around once more before it parks.
+    notified: bool,
     /// How many items were ever accepted.
     pushed: u64,
 }
@@ -69,6 +71,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
                 by_key: HashMap::new(),
                 live: 0,
                 state: State::Running,
+                notified: false,
                 pushed: 0,
             }),
         }
@@ -134,9 +137,24 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
         parked
     }
 
+    /// Makes the consumer look around once more before it parks. True if the caller has the duty now.
+    pub fn notify(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let parked = inner.state == State::Parked;
+        if parked {
+            inner.state = State::Running;
+        } else {
+            inner.notified = true;
+        }
+        parked
+    }
+
     /// Gives up the duty, if there is nothing to do.
     pub fn park(&self) -> bool {
         let mut inner = self.inner.lock();
+        if std::mem::take(&mut inner.notified) {
+            return false;
+        }
         if inner.state != State::Running || !inner.entries.is_empty() {
             return false;
         }
