@@ -1,5 +1,9 @@
 //! What the models share: see [`check`].
 #![cfg(loom)]
+#![allow(
+    clippy::disallowed_types,
+    reason = "std's atomics count executions, and are no part of them"
+)]
 
 use std::time::Instant;
 
@@ -13,10 +17,6 @@ const PREEMPTIONS: usize = 2;
 /// If `f` does in one of them, or if there were fewer than `floor`: a model that is no longer explored proves
 /// nothing.
 pub fn check(name: &str, floor: usize, f: impl Fn() + Send + Sync + 'static) {
-    #[allow(
-        clippy::disallowed_types,
-        reason = "it counts executions, and is no part of them"
-    )]
     use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
 
     let mut builder = loom::model::Builder::new();

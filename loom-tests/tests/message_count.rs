@@ -6,7 +6,7 @@
 //!
 //! Kills, each kept in `mutants/message_count--<name>.patch`:
 //! - `relaxed-decrement`: `Deliveries::remove` subtracts Relaxed;
-//! - `no-acquire`: the last `remove` goes on to free without the fence;
+//! - `no-acquire`: the last `remove` frees without an Acquire;
 //! - `add-after-push`: the deliveries are counted after the first of them was pushed;
 //! - `handle-never-given-back`: a publisher keeps its handle though another one stands for the deliveries;
 //! - `handle-always-given-back`: a publisher gives its handle up though none stands for the deliveries;

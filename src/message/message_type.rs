@@ -6,7 +6,7 @@ use super::header::Origin;
 use super::payload::Erased;
 use crate::sync;
 use crate::sync::unmodelled::{OnceLock, RwLock};
-use std::any::{TypeId, type_name};
+use std::any::{Any, TypeId, type_name};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -82,7 +82,12 @@ impl<T: Send + Sync + 'static> MessageType<T> {
     #[must_use]
     pub fn leak(name: impl Into<String>) -> &'static Self {
         let name: &'static str = Box::leak(name.into().into_boxed_str());
-        Box::leak(Box::new(Self::new(name)))
+        let leaked: &'static Self = Box::leak(Box::new(Self::new(name)));
+        LEAKED
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .push(leaked);
+        leaked
     }
 
     /// The name that it was given.
@@ -183,6 +188,9 @@ impl Hash for TypeInfo {
 
 /// All types in use, by number. No user code runs under its lock.
 static TYPES: RwLock<Vec<&'static TypeInfo>> = RwLock::new(Vec::new());
+
+/// What [`MessageType::leak`] made, so that leak checkers find it.
+static LEAKED: RwLock<Vec<&'static (dyn Any + Send + Sync)>> = RwLock::new(Vec::new());
 
 #[cold]
 fn register(name: &'static str, control: bool) -> &'static TypeInfo {

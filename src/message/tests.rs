@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::sync::unmodelled::{Arc, AtomicUsize};
+// Relaxed: the tests count, and look at the counts after they have joined the threads.
+use crate::sync::atomic::Ordering::Relaxed;
 use std::collections::HashSet;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, SystemTime};
 

@@ -63,11 +63,11 @@ mod imp {
 
     #[inline]
     fn anchor() -> &'static Anchor {
-        ANCHOR.get_or_init(drop_anchor)
+        ANCHOR.get_or_init(first_reading)
     }
 
     #[cold]
-    fn drop_anchor() -> Anchor {
+    fn first_reading() -> Anchor {
         if tsc::is_invariant() {
             let (ticks, instant) = bracketed(Instant::now);
             Anchor {
