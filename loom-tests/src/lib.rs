@@ -1,1 +1,40 @@
-//! What the models share: see `check`.
+//! What the models share: see [`check`].
+#![cfg(loom)]
+#![allow(
+    clippy::disallowed_types,
+    reason = "std's atomics count executions, and are no part of them"
+)]
+
+use std::time::Instant;
+
+/// The preemptions that a model explores unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+const PREEMPTIONS: usize = 2;
+
+/// Runs `f` in every interleaving that the preemption bound allows, however long that takes, and says how many
+/// there were.
+///
+/// # Panics
+/// If `f` does in one of them, or if there were fewer than `floor`: a model that is no longer explored proves
+/// nothing.
+pub fn check(name: &str, floor: usize, f: impl Fn() + Send + Sync + 'static) {
+    use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
+
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(PREEMPTIONS));
+    builder.max_duration = None;
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&executions);
+    let start = Instant::now();
+    builder.check(move || {
+        // Relaxed: loom runs one execution after the other on one thread.
+        counter.fetch_add(1, Ordering::Relaxed);
+        f();
+    });
+    // Relaxed: as above.
+    let executions = executions.load(Ordering::Relaxed);
+    println!("{name}: {executions} executions in {:?}", start.elapsed());
+    assert!(
+        executions >= floor,
+        "{name}: {executions} executions, fewer than the {floor} that there should be"
+    );
+}

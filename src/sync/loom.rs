@@ -13,7 +13,18 @@
 
 pub(crate) use super::weak_queue::{ArrayQueue, SegQueue};
 pub(crate) use ::loom::cell::UnsafeCell as LoomCell;
-pub(crate) use ::loom::thread_local;
+
+/// loom's, which knows no `const` initialisers: they are evaluated on first use, like the others.
+macro_rules! local {
+    ($(#[$attr:meta])* static $name:ident: $t:ty = const { $init:expr };) => {
+        ::loom::thread_local! { $(#[$attr])* static $name: $t = $init; }
+    };
+    ($($other:tt)*) => {
+        ::loom::thread_local! { $($other)* }
+    };
+}
+
+pub(crate) use local as thread_local;
 
 pub(crate) mod atomic {
     use ::loom::sync::atomic as raw;
@@ -134,10 +145,15 @@ pub(crate) mod atomic {
         }
     }
 
-    #[derive(Debug)]
     pub(crate) struct AtomicPtr<T> {
         shadow: raw::AtomicUsize,
         value: raw::AtomicPtr<T>,
+    }
+
+    impl<T> ::std::fmt::Debug for AtomicPtr<T> {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            f.write_str("AtomicPtr")
+        }
     }
 
     #[allow(dead_code, reason = "a stand-in has the whole interface")]

@@ -1,0 +1,368 @@
+//! The bounded ring of a mailbox: many producers, one consumer at a time, slots of one pointer each (null is
+//! not yet written). A push is one successful compare-exchange on the tail word ([`TailWord`]), then one store
+//! into the slot that it claimed. It does not know what waits behind a duty to run the consumer, and it keeps
+//! what does not fit in a [`Spill`].
+//!
+//! Room is judged by how far the consumer has come (`freed`), never by a slot that is null: one that was
+//! claimed a lap ago and is not written yet is null too.
+
+#![expect(
+    unsafe_code,
+    reason = "slots hold raw pointers; the consumer's side is a cell"
+)]
+
+use super::index::{Place, Tail, TailWord};
+use super::spill::{Retired, Spill, Stash};
+use super::{Close, Pinned, Pointer, Pop, Push};
+use crate::sync::UnsafeCell;
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::marker::PhantomData;
+
+/// A ring never has more slots than this; what a larger capacity admits is spilled.
+pub const MAX_SLOTS: usize = 1 << 16;
+
+/// While the queue spills, producers look up how far the consumer has come once in so many positions only:
+/// to spill for a little longer than needed costs less than to take the consumer's line at every push.
+const SPILL_REFRESH: u64 = 16;
+
+/// See the module.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Ring<T: Pointer> {
+    // The producers' line: written by every push.
+    tail: TailWord,
+    /// `freed` as some producer saw it last, so that a push does not touch the consumer's line. Never more
+    /// than `freed`.
+    freed_seen: AtomicU64,
+    slots: Box<[AtomicPtr<()>]>,
+    spill: Spill<T>,
+    // The consumer's line.
+    consumer: ConsumerLine<T>,
+    _items: PhantomData<T>,
+}
+
+#[derive(Debug)]
+#[repr(align(64))]
+struct ConsumerLine<T: Pointer> {
+    /// How far the consumer has come, for the producers: everything before it is out of the ring.
+    freed: AtomicU64,
+    /// Held by whoever has the duty to run the consumer; passes on through the tail word.
+    state: UnsafeCell<Consumer<T>>,
+}
+
+#[derive(Debug)]
+struct Consumer<T: Pointer> {
+    /// The position to be taken next.
+    head: u64,
+    /// `freed` as it was stored last.
+    published: u64,
+    /// There while the consumer has reason to look behind the ring.
+    stash: Option<Box<Stash<T>>>,
+}
+
+// SAFETY: items are `Send`; the slots are claimed by one producer each through the tail word, and the
+// consumer's state is touched by the holder of the duty only, which passes on through the same word
+unsafe impl<T: Pointer> Send for Ring<T> {}
+// SAFETY: as above
+unsafe impl<T: Pointer> Sync for Ring<T> {}
+
+/// What a push finds out about room.
+enum Room {
+    In(Place),
+    None,
+    /// The tail that was looked at is older than what the consumer has freed.
+    StaleTail,
+}
+
+impl<T: Pointer> Ring<T> {
+    /// A ring of `slots` slots, rounded up to a power of two and down to [`MAX_SLOTS`]. The caller starts
+    /// with the duty to run the consumer: it submits it, or parks.
+    ///
+    /// # Panics
+    /// If `slots` is zero: callers check what users ask for.
+    pub fn new(slots: usize) -> Self {
+        assert!(slots > 0, "a ring has at least one slot");
+        let slots = slots.min(MAX_SLOTS).next_power_of_two();
+        Self {
+            tail: TailWord::new(),
+            freed_seen: AtomicU64::new(0),
+            slots: (0..slots)
+                .map(|_| AtomicPtr::new(std::ptr::null_mut()))
+                .collect(),
+            spill: Spill::new(),
+            consumer: ConsumerLine {
+                freed: AtomicU64::new(0),
+                state: UnsafeCell::new(Consumer {
+                    head: 0,
+                    published: 0,
+                    stash: None,
+                }),
+            },
+            _items: PhantomData,
+        }
+    }
+
+    /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word. `pinned`
+    /// keeps a spill queue alive that the consumer retires meanwhile.
+    pub fn push(&self, item: T, limit: u64, pinned: &impl Pinned) -> Push<T> {
+        let mut seen = self.tail.peek();
+        loop {
+            if seen.is_closed() {
+                return Push::Closed(item);
+            }
+            let place = match self.room(seen, limit) {
+                Room::In(place) => place,
+                Room::None | Room::StaleTail => {
+                    let now = self.tail.peek();
+                    if now == seen {
+                        return Push::Full(item);
+                    }
+                    seen = now;
+                    continue;
+                }
+            };
+            if place == Place::Spill {
+                // Before the claim: between claim and write nothing of ours allocates.
+                self.spill.install();
+            }
+            match self.tail.claim(seen, place) {
+                Ok(()) => break self.write(seen, place, item, pinned),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    fn write(&self, claimed: Tail, place: Place, item: T, pinned: &impl Pinned) -> Push<T> {
+        let at = claimed.position();
+        match place {
+            Place::Ring => {
+                let slot = self.slot(at);
+                // Relaxed: only we write here now, and the consumer's null is behind us (Acquire in `room`).
+                debug_assert!(slot.load(Ordering::Relaxed).is_null());
+                // Release: what the item points to is visible to `pop`.
+                slot.store(item.into_ptr(), Ordering::Release);
+            }
+            Place::Spill => self.spill.put(at, item, pinned),
+        }
+        if claimed.is_parked() {
+            Push::Submit { at }
+        } else {
+            Push::Queued { at }
+        }
+    }
+
+    #[inline]
+    fn room(&self, seen: Tail, limit: u64) -> Room {
+        let position = seen.position();
+        let slots = self.slots.len() as u64;
+        // Acquire: with how far the consumer has come, the nulls that it wrote there (through the Release in
+        // `refresh_freed`, and that of `publish_freed` before it).
+        let freed = self.freed_seen.load(Ordering::Acquire);
+        let waiting = position.wrapping_sub(freed);
+        if waiting < slots.min(limit) {
+            return Room::In(Place::Ring);
+        }
+        let overdue = position % SPILL_REFRESH == 0 || !seen.is_spilling();
+        if waiting < limit && !overdue {
+            return Room::In(Place::Spill);
+        }
+        let freed = self.refresh_freed();
+        if freed > position {
+            return Room::StaleTail;
+        }
+        match position - freed {
+            waiting if waiting >= limit => Room::None,
+            waiting if waiting < slots => Room::In(Place::Ring),
+            _ => Room::In(Place::Spill),
+        }
+    }
+
+    #[cold]
+    fn refresh_freed(&self) -> u64 {
+        // Acquire: pairs with `publish_freed`; the nulls before it are visible.
+        let freed = self.consumer.freed.load(Ordering::Acquire);
+        // Release: passes that on to the Acquire in `room`. An older value may overwrite a newer one: then
+        // somebody looks once more than needed.
+        self.freed_seen.store(freed, Ordering::Release);
+        freed
+    }
+
+    fn slot(&self, position: u64) -> &AtomicPtr<()> {
+        &self.slots[position as usize & (self.slots.len() - 1)]
+    }
+
+    /// Closes: no push succeeds after this in the order of the tail word.
+    pub fn close(&self) -> Close {
+        match self.tail.close() {
+            before if before.is_closed() => Close::Already,
+            before if before.is_parked() => Close::Submit,
+            _ => Close::Closed,
+        }
+    }
+
+    /// Takes the duty if the consumer is parked. True if the caller has it now.
+    pub fn unpark(&self) -> bool {
+        self.tail.unpark()
+    }
+
+    /// Makes the consumer look around once more before it parks. True if the caller has the duty now.
+    pub fn notify(&self) -> bool {
+        self.tail.notify()
+    }
+
+    /// True: it accepts no more. False may be old news.
+    pub fn is_closed(&self) -> bool {
+        self.tail.peek().is_closed()
+    }
+
+    /// True if the consumer was at rest just now; it may be running already.
+    pub fn is_parked(&self) -> bool {
+        self.tail.peek().is_parked()
+    }
+
+    /// How many positions were ever claimed. May be old news.
+    pub fn pushed(&self) -> u64 {
+        self.tail.peek().position()
+    }
+
+    /// How many items were taken out, as the consumer last told.
+    pub fn freed(&self) -> u64 {
+        // Relaxed: a figure for statistics and marks.
+        self.consumer.freed.load(Ordering::Relaxed)
+    }
+
+    /// The number of slots.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The next item, if it is there.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    pub unsafe fn pop(&self) -> Pop<T> {
+        // SAFETY: the duty gives exclusive access
+        self.consumer
+            .state
+            .with_mut(|state| self.pop_from(unsafe { &mut *state }))
+    }
+
+    fn pop_from(&self, consumer: &mut Consumer<T>) -> Pop<T> {
+        let slot = self.slot(consumer.head);
+        // Acquire: pairs with the Release in `write`.
+        let ptr = slot.load(Ordering::Acquire);
+        if !ptr.is_null() {
+            // Relaxed: published by `publish_freed`.
+            slot.store(std::ptr::null_mut(), Ordering::Relaxed);
+            consumer.advance();
+            // SAFETY: `write` put it there, and the null makes sure that it is taken once
+            return Pop::Item(unsafe { T::from_ptr(ptr) });
+        }
+        let head = consumer.head;
+        let stashed = consumer
+            .stash
+            .as_mut()
+            .and_then(|stash| self.spill.take(head, stash));
+        if let Some(item) = stashed {
+            consumer.advance();
+            return Pop::Item(item);
+        }
+        let tail = self.tail.observe();
+        if tail.position() != consumer.head {
+            if tail.is_spilling() && consumer.stash.is_none() {
+                consumer.stash = Some(Box::new(Stash::new()));
+                return self.pop_from(consumer);
+            }
+            return Pop::Unwritten;
+        }
+        if tail.is_closed() {
+            Pop::Closed
+        } else {
+            Pop::Empty
+        }
+    }
+
+    /// Tells the producers how far the consumer has come: before a handler runs where room is exact, once a
+    /// batch where it is not. Returns whether that was news.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    pub unsafe fn publish_freed(&self) -> bool {
+        self.consumer.state.with_mut(|state| {
+            // SAFETY: the duty gives exclusive access
+            let consumer = unsafe { &mut *state };
+            let news = consumer.published != consumer.head;
+            if news {
+                consumer.published = consumer.head;
+                // Release: the nulls that `pop` wrote are visible to `refresh_freed`.
+                self.consumer.freed.store(consumer.head, Ordering::Release);
+            }
+            news
+        })
+    }
+
+    /// The position that `pop` takes next.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    pub unsafe fn head(&self) -> u64 {
+        // SAFETY: the duty gives exclusive access
+        self.consumer.state.with(|state| unsafe { (*state).head })
+    }
+
+    /// How many taken items the producers have not been told of.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    pub unsafe fn unpublished(&self) -> u64 {
+        self.consumer.state.with(|state| {
+            // SAFETY: the duty gives exclusive access
+            let consumer = unsafe { &*state };
+            consumer.head - consumer.published
+        })
+    }
+
+    /// Gives up the duty. False if it cannot be given up: something was pushed, or it was closed. What it
+    /// retires is freed after the epoch by the caller.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer, and has it no more when this returns true.
+    pub unsafe fn park(&self, retire: impl FnOnce(Retired<T>)) -> bool {
+        // SAFETY: guaranteed by caller
+        unsafe { self.publish_freed() };
+        let head = self.consumer.state.with_mut(|state| {
+            // SAFETY: the duty gives exclusive access
+            let consumer = unsafe { &mut *state };
+            let head = consumer.head;
+            let retired = consumer
+                .stash
+                .as_mut()
+                .and_then(|stash| self.spill.retire(stash, || self.tail.stop_spilling(head)));
+            if let Some(retired) = retired {
+                consumer.stash = None;
+                retire(retired);
+            }
+            head
+        });
+        self.tail.park(head)
+    }
+}
+
+impl<T: Pointer> Consumer<T> {
+    #[inline]
+    fn advance(&mut self) {
+        self.head += 1;
+        if let Some(stash) = &mut self.stash {
+            stash.advance();
+        }
+    }
+}
+
+impl<T: Pointer> Drop for Ring<T> {
+    fn drop(&mut self) {
+        // SAFETY: `&mut self` excludes every producer and consumer
+        while let Pop::Item(item) = unsafe { self.pop() } {
+            drop(item);
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! What the workers share, and what one worker does: which work is next, running it, stealing, and work
+//! that has stalled. When to sleep and whom to wake is decided in `idle.rs`.
+
+use std::time::{Duration, Instant};
+
+use super::idle::{Announced, FallAsleep, Idle, Woken};
+use super::injector::Injector;
+use super::pool::IdleStrategy;
+use super::stats::{PoolStats, WorkerCounters};
+use super::{Outcome, Run, current};
+use crate::sync::unmodelled::Arc;
+use crate::sync::{ArrayQueue, SegQueue, hint, thread};
+
+/// Work that waits in one worker's queue; more goes to the injector. Small in models, which must fill it.
+pub(super) const LOCAL_QUEUE_CAPACITY: usize = if cfg!(loom) { 4 } else { 256 };
+
+/// A worker looks into the injector before its own queue at least every this many picks.
+pub(super) const INJECTOR_INTERVAL: u32 = 61;
+
+/// The first delay before stalled work is retried. None in models, which have no clock.
+const RETRY_MIN: Duration = Duration::from_micros(if cfg!(loom) { 0 } else { 50 });
+
+/// The delay doubles with each retry, up to this.
+const RETRY_MAX: Duration = Duration::from_micros(if cfg!(loom) { 0 } else { 1000 });
+
+/// What the workers of one pool share.
+pub(super) struct Crew<R> {
+    pub(super) injector: Injector<R>,
+    pub(super) idle: Idle,
+    members: Box<[Member<R>]>,
+    /// Stalled work of workers that are in a run of something else, for an idle worker to look after (R3).
+    shelf: SegQueue<Stalled<R>>,
+    wait: IdleStrategy,
+    began: Instant,
+}
+
+struct Member<R> {
+    /// The owner pushes, anyone pops.
+    local: ArrayQueue<R>,
+    counters: WorkerCounters,
+}
+
+/// Work that could not go on, and when it is tried again.
+struct Stalled<R> {
+    work: R,
+    delay: Duration,
+    due: Instant,
+}
+
+impl<R> Stalled<R> {
+    fn new(work: R, delay: Duration) -> Self {
+        let due = Instant::now() + delay;
+        Self { work, delay, due }
+    }
+}
+
+impl<R: Run> Crew<R> {
+    pub(super) fn new(workers: usize, wait: IdleStrategy) -> Self {
+        let member = |_| Member {
+            local: ArrayQueue::new(LOCAL_QUEUE_CAPACITY),
+            counters: WorkerCounters::default(),
+        };
+        Self {
+            injector: Injector::new(),
+            idle: Idle::new(workers),
+            members: (0..workers).map(member).collect(),
+            shelf: SegQueue::new(),
+            wait,
+            began: Instant::now(),
+        }
+    }
+
+    /// Called by worker `index` only. The caller announces it.
+    pub(super) fn push_local(&self, index: usize, work: R) {
+        if let Err(work) = self.members[index].local.push(work) {
+            self.injector.push(work);
+        }
+    }
+
+    /// Whether there is anything for a worker to take, wherever it is. The look of F1b.
+    fn is_work_visible(&self) -> bool {
+        !self.injector.is_empty()
+            || !self.shelf.is_empty()
+            || self.members.iter().any(|member| !member.local.is_empty())
+    }
+
+    /// After the end of the pool: as many pieces as the caller has put in. See E3 in the README.
+    pub(super) fn take_back(&self, count: usize) -> Vec<R> {
+        self.idle
+            .exclusively(|| (0..count).map_while(|_| self.injector.pop()).collect())
+    }
+
+    pub(super) fn stats(&self) -> PoolStats {
+        let now = self.idle.snapshot();
+        let mut stats = PoolStats {
+            workers: self.members.len(),
+            parked: now.parked(),
+            searching: now.searching(),
+            wakeups: self.idle.wakeups.get(),
+            ..PoolStats::default()
+        };
+        for member in &self.members {
+            member.counters.add_to(&mut stats, self.began);
+        }
+        stats.injected += self.injector.len() as u64;
+        stats
+    }
+}
+
+/// Where a worker took its last piece of work from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Local,
+    Injector,
+}
+
+/// One worker, as its own thread sees it.
+pub(super) struct Worker<R> {
+    crew: Arc<Crew<R>>,
+    index: usize,
+    /// Whether it is counted as searching. Never while work runs.
+    searching: bool,
+    /// Stalled work in its own hands. Empty while work runs: it is on the shelf then.
+    held: Vec<Stalled<R>>,
+    picks: u32,
+    /// Which of its two queues goes first after an `Again`: the other one than last time.
+    first: Source,
+    /// Where stealing begins.
+    next_victim: usize,
+}
+
+impl<R: Run> Worker<R> {
+    pub(super) fn new(crew: Arc<Crew<R>>, index: usize) -> Self {
+        Self {
+            crew,
+            index,
+            searching: false,
+            held: Vec::new(),
+            picks: 0,
+            first: Source::Local,
+            next_victim: index,
+        }
+    }
+
+    /// The body of a worker's thread.
+    pub(super) fn work_until_gone(mut self) {
+        current::enter(&self.crew, self.index);
+        loop {
+            if self.retry_one() {
+                continue;
+            }
+            if let Some(work) = self.pick().or_else(|| self.search()) {
+                self.run(work, RETRY_MIN);
+            } else if self.is_one_due() {
+                hint::spin_loop(); // at once, in models; seldom otherwise
+            } else if self.rest() == Woken::Gone {
+                break;
+            }
+        }
+        debug_assert!(self.held.is_empty());
+        debug_assert!(self.member().local.is_empty());
+        current::leave();
+    }
+
+    fn member(&self) -> &Member<R> {
+        &self.crew.members[self.index]
+    }
+
+    /// The next piece of its own queue or of the injector.
+    fn pick(&mut self) -> Option<R> {
+        self.picks = self.picks.wrapping_add(1);
+        let injector_first = self.first == Source::Injector || self.picks % INJECTOR_INTERVAL == 0;
+        self.first = Source::Local;
+        if injector_first {
+            self.pop_injector().or_else(|| self.member().local.pop())
+        } else {
+            self.member().local.pop().or_else(|| self.pop_injector())
+        }
+    }
+
+    fn pop_injector(&self) -> Option<R> {
+        let work = self.crew.injector.pop()?;
+        self.member().counters.injected.add_owned(1);
+        Some(work)
+    }
+
+    /// Looks everywhere, for as long as the idle strategy allows. None: it is time to sleep, or enough
+    /// others are searching.
+    fn search(&mut self) -> Option<R> {
+        if !self.searching && !self.crew.idle.start_search() {
+            return None;
+        }
+        self.searching = true;
+        let wait = self.crew.wait;
+        let looks = wait.spins.saturating_add(wait.yields);
+        for look in 0..=looks {
+            if look > wait.spins {
+                thread::yield_now();
+            } else if look > 0 {
+                hint::spin_loop();
+            }
+            let found = self.pop_injector().or_else(|| self.steal());
+            if found.is_some() {
+                return found;
+            }
+            self.take_from_shelf();
+            if self.is_one_due() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Half of another worker's queue: the first piece is returned, the others go to the own queue. The
+    /// caller is searching, so that leaving the search announces what was moved (L2).
+    fn steal(&mut self) -> Option<R> {
+        debug_assert!(self.searching);
+        let members = &self.crew.members;
+        self.next_victim = (self.next_victim + 1) % members.len();
+        for offset in 0..members.len() {
+            let victim = (self.next_victim + offset) % members.len();
+            if victim == self.index {
+                continue;
+            }
+            let queue = &members[victim].local;
+            let half = queue.len().div_ceil(2);
+            let Some(first) = queue.pop() else {
+                continue;
+            };
+            let mut stolen = 1;
+            while stolen < half {
+                let Some(work) = queue.pop() else {
+                    break;
+                };
+                self.crew.push_local(self.index, work);
+                stolen += 1;
+            }
+            self.member().counters.steals.add_owned(stolen as u64);
+            return Some(first);
+        }
+        None
+    }
+
+    /// Runs one piece of work, over and over while it wants to and nothing else waits. `delay`: how long to
+    /// wait should it stall.
+    fn run(&mut self, work: R, delay: Duration) {
+        self.before_run();
+        let mut delay = delay;
+        let mut work = work;
+        loop {
+            match self.run_once(work) {
+                Outcome::Done => break,
+                Outcome::Stalled(again) => {
+                    self.held.push(Stalled::new(again, delay));
+                    break;
+                }
+                Outcome::Again(again) => {
+                    delay = RETRY_MIN;
+                    work = again;
+                    if self.is_other_work_waiting() {
+                        self.put_back(work);
+                        break;
+                    }
+                }
+            }
+        }
+        self.take_from_shelf();
+    }
+
+    /// From here on the worker may be away for as long as the work likes: what it holds becomes visible to
+    /// the others, and if it was the one that searched, another one takes over.
+    fn before_run(&mut self) {
+        let shelved = !self.held.is_empty();
+        for stalled in self.held.drain(..) {
+            self.crew.shelf.push(stalled);
+        }
+        let crew = &self.crew;
+        if self.searching {
+            self.searching = false;
+            crew.idle.leave_search(|| crew.is_work_visible());
+        } else if shelved {
+            self.announce();
+        }
+    }
+
+    fn run_once(&self, work: R) -> Outcome<R> {
+        let counters = &self.member().counters;
+        counters.begin_run(self.crew.began);
+        let bomb = AbortOnUnwind;
+        let outcome = work.run();
+        std::mem::forget(bomb);
+        counters.end_run();
+        outcome
+    }
+
+    fn is_other_work_waiting(&self) -> bool {
+        !self.member().local.is_empty()
+            || !self.crew.injector.is_empty()
+            || !self.crew.shelf.is_empty()
+    }
+
+    /// Behind what waits in the own queue. The next pick is from the other queue than the last one, so that
+    /// neither work that always wants more nor a busy injector keeps the other waiting.
+    fn put_back(&mut self, work: R) {
+        self.crew.push_local(self.index, work);
+        self.first = Source::Injector;
+        self.announce();
+    }
+
+    fn announce(&self) {
+        let announced = self.crew.idle.announce();
+        debug_assert_eq!(
+            announced,
+            Announced::Heard,
+            "a worker runs, so it is not gone"
+        );
+    }
+
+    fn take_from_shelf(&mut self) {
+        while let Some(stalled) = self.crew.shelf.pop() {
+            self.held.push(stalled);
+        }
+    }
+
+    fn is_one_due(&self) -> bool {
+        !self.held.is_empty() && {
+            let now = Instant::now();
+            self.held.iter().any(|stalled| stalled.due <= now)
+        }
+    }
+
+    /// Retries the stalled work that has been due for longest, if any is.
+    fn retry_one(&mut self) -> bool {
+        let oldest = (0..self.held.len()).min_by_key(|&position| self.held[position].due);
+        let Some(position) = oldest else {
+            return false;
+        };
+        if self.held[position].due > Instant::now() {
+            return false;
+        }
+        let stalled = self.held.swap_remove(position);
+        self.member().counters.stalled_retries.add_owned(1);
+        self.run(stalled.work, (2 * stalled.delay).min(RETRY_MAX));
+        true
+    }
+
+    /// Nothing to do: sleeps until called, or until stalled work is due.
+    fn rest(&mut self) -> Woken {
+        let due = self.held.iter().map(|stalled| stalled.due).min();
+        let crew = &self.crew;
+        let was_searching = std::mem::take(&mut self.searching);
+        let fallen = crew
+            .idle
+            .fall_asleep(self.index, was_searching, due.is_some(), || {
+                crew.is_work_visible()
+            });
+        let woken = match fallen {
+            FallAsleep::Gone => Woken::Gone,
+            FallAsleep::WorkVisible => Woken::Called,
+            FallAsleep::Asleep => {
+                let limit = due.map(|due| due.saturating_duration_since(Instant::now()));
+                crew.idle.sleep(self.index, limit)
+            }
+        };
+        self.searching = woken == Woken::Called;
+        woken
+    }
+}
+
+/// Work must not unwind: its pool, and all that wait for it, would go on without it.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        // Reached by unwinding only. A panic while panicking would abort with less of a message.
+        eprintln!("stasis-bus: work of a worker pool has unwound; aborting");
+        std::process::abort();
+    }
+}
