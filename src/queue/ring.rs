@@ -215,11 +215,6 @@ impl<T: Pointer> Ring<T> {
         self.tail.peek().is_closed()
     }
 
-    /// True if the consumer was at rest just now; it may be running already.
-    pub fn is_parked(&self) -> bool {
-        self.tail.peek().is_parked()
-    }
-
     /// How many positions were ever claimed. May be old news.
     pub fn pushed(&self) -> u64 {
         self.tail.peek().position()

@@ -199,11 +199,6 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
     pub fn is_closed(&self) -> bool {
         self.inner.lock().state == State::Closed
     }
-
-    /// At rest just now.
-    pub fn is_parked(&self) -> bool {
-        self.inner.lock().state == State::Parked
-    }
 }
 
 impl<K: Hash + Eq + Clone, T> Inner<K, T> {
