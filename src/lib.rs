@@ -55,5 +55,6 @@ pub mod internals {
     pub use crate::queue::shedding::{Evicted, Shedding};
     pub use crate::queue::spill::Retired;
     pub use crate::queue::{Close, Pinned, Pointer, Pop, Push};
+    pub use crate::subscription::hold::HeldPublish;
     pub use crate::worker::internals as worker;
 }

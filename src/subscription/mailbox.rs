@@ -346,11 +346,20 @@ impl Mailbox {
         }
     }
 
+    /// The ring, if that is what it is. For tests.
+    #[cfg(any(loom, feature = "internals"))]
+    pub(crate) fn ring(&self) -> Option<&Ring<Parcel>> {
+        match &self.queue {
+            Queue::Ring(ring) => Some(ring),
+            Queue::Shedding(_) => None,
+        }
+    }
+
     /// How many messages wait, marks included. May be old news.
     pub(crate) fn depth(&self) -> u64 {
         match &self.queue {
             Queue::Ring(ring) => ring.pushed().saturating_sub(ring.freed()),
-            Queue::Shedding(queue) => queue.len() as u64,
+            Queue::Shedding(queue) => queue.waiting() as u64,
         }
     }
 

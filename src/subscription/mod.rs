@@ -5,6 +5,9 @@ pub(crate) mod consumer;
 pub(crate) mod deliver;
 pub(crate) mod executor;
 pub(crate) mod filter;
+#[cfg(any(loom, feature = "internals"))]
+#[allow(unreachable_pub, reason = "tests reach it through `internals`")]
+pub(crate) mod hold;
 pub(crate) mod mailbox;
 pub(crate) mod options;
 pub(crate) mod parcel;

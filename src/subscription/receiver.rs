@@ -96,7 +96,6 @@ impl Receiver {
     }
 
     /// The subscription: its name, its figures, unsubscribing.
-    #[must_use]
     pub fn subscription(&self) -> &Subscription {
         &self.subscription
     }

@@ -9,9 +9,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 sync::thread_local! {
-    static DEPTH: Cell<u32> = Cell::new(0);
-    static DRAINING: Cell<bool> = Cell::new(false);
-    static PENDING: RefCell<VecDeque<Duty>> = RefCell::new(VecDeque::new());
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static DRAINING: Cell<bool> = const { Cell::new(false) };
+    static PENDING: RefCell<VecDeque<Duty>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// User code is running on this thread while this lives.
