@@ -162,7 +162,7 @@ impl Mailbox {
             Overflow::Conflate(_) => (Policy::Conflate, capacity as u64),
         };
         let queue = match policy {
-            Policy::DropOldest | Policy::Conflate => Queue::Shedding(Box::new(Shedding::new())),
+            Policy::DropOldest | Policy::Conflate => Queue::Shedding(Box::default()),
             _ => Queue::Ring(Ring::new(capacity)),
         };
         Self {

@@ -1,9 +1,11 @@
 //! Topics: where messages are published, and who hears them. See [`Topic`].
 
+pub(crate) mod aftermath;
 pub(crate) mod core;
 pub(crate) mod forward;
 pub(crate) mod node;
 pub(crate) mod publish;
+pub(crate) mod publish_error;
 pub(crate) mod registry;
 pub(crate) mod stats;
 pub(crate) mod subscribe;
@@ -12,7 +14,7 @@ pub(crate) mod sync_publish;
 
 pub use self::core::{Discarded, HandlerPanic};
 pub use forward::Forward;
-pub use publish::PublishError;
+pub use publish_error::PublishError;
 pub use stats::TopicStats;
 pub use subscribe::SubscriptionBuilder;
 
@@ -20,8 +22,9 @@ use crate::error::{ForwardError, WaitError};
 use crate::message::{FinalReason, Message, MessageType, Receipt, default_type, into_message};
 use crate::subscription::{Handled, Subscription};
 use crate::sync::unmodelled::Arc;
+use aftermath::Aftermath;
 use node::Alive;
-use publish::{Aftermath, Special};
+use publish::Special;
 use std::any::TypeId;
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -180,11 +180,6 @@ impl Alive {
             self.close(&subscriber, reason);
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn core(&self) -> &Arc<Core> {
-        &self.core
-    }
 }
 
 impl Home for Alive {

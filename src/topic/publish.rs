@@ -1,114 +1,28 @@
-//! Publish: offering one message to every mailbox that wants it, without waiting for any of them, and then, when
-//! no pin and no lock is held any more, all that follows from it: waking, waiting where a mailbox asks for that,
-//! closing what is evicted, dropping what was shed (R1, R1b).
+//! Publish: offering one message to every mailbox that wants it, without waiting for any of them. What follows
+//! from that is left to the [`Aftermath`].
 
 #![expect(
     unsafe_code,
     reason = "deliveries are counted before they are pushed, duties taken by pointer"
 )]
 
+use super::aftermath::Aftermath;
 use super::forward::reach;
 use super::node::{Alive, Node};
+use super::publish_error::PublishError;
 use super::subscribers::{self, Entry, Listing};
 use crate::epoch::{self, Guard};
-use crate::message::{FinalReason, Message, RawDelivery, Receipt, TypeInfo};
-use crate::subscription::deliver::report_congestion;
+use crate::message::{Message, RawDelivery, Receipt, TypeInfo};
 use crate::subscription::filter::{ConflateKey, Hooks};
 use crate::subscription::mailbox::{Left, Offer};
-use crate::subscription::options::Congestion;
 use crate::subscription::parcel::{Envelope, Parcel};
 use crate::subscription::scope;
-use crate::subscription::state::{Duty, Home, Subscriber, Wake, submit_all};
-use crate::subscription::waiting::Waiter;
+use crate::subscription::state::{Duty, Subscriber};
+use crate::sync::MutexGuard;
 use crate::sync::unmodelled::{Arc, Weak};
-use crate::sync::{MutexGuard, Parker};
 use smallvec::SmallVec;
-use std::error::Error;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::time::Instant;
-
-/// Why a message was not published, or not to everybody. It hands the message back.
-#[non_exhaustive]
-pub enum PublishError {
-    /// The topic is closed: nobody was offered the message.
-    Closed(Message),
-    /// The bus has been shut down: nobody was offered the message.
-    ShutDown(Message),
-    /// The bus declines messages of that type: nobody was offered the message.
-    Declined(Message),
-    /// At least one mailbox that fails when it is full was full. Everybody else was offered the message, as the
-    /// receipt says.
-    Full {
-        /// The message.
-        message: Message,
-        /// What became of it.
-        receipt: Receipt,
-    },
-}
-
-impl PublishError {
-    /// The message.
-    #[must_use]
-    pub fn into_message(self) -> Message {
-        match self {
-            Self::Closed(message)
-            | Self::ShutDown(message)
-            | Self::Declined(message)
-            | Self::Full { message, .. } => message,
-        }
-    }
-
-    /// The message.
-    #[must_use]
-    pub fn message(&self) -> &Message {
-        match self {
-            Self::Closed(message)
-            | Self::ShutDown(message)
-            | Self::Declined(message)
-            | Self::Full { message, .. } => message,
-        }
-    }
-}
-
-impl fmt::Debug for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed(message) => f.debug_tuple("Closed").field(message).finish(),
-            Self::ShutDown(message) => f.debug_tuple("ShutDown").field(message).finish(),
-            Self::Declined(message) => f.debug_tuple("Declined").field(message).finish(),
-            Self::Full { message, receipt } => f
-                .debug_struct("Full")
-                .field("message", message)
-                .field("receipt", receipt)
-                .finish(),
-        }
-    }
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed(_) => f.write_str("the topic is closed"),
-            Self::ShutDown(_) => f.write_str("the bus has been shut down"),
-            Self::Declined(message) => {
-                write!(
-                    f,
-                    "the bus declines messages of type `{}`",
-                    message.type_name()
-                )
-            }
-            Self::Full { receipt, .. } => write!(
-                f,
-                "a mailbox that fails when it is full was full; {} others took the message",
-                receipt.offered()
-            ),
-        }
-    }
-}
-
-impl Error for PublishError {}
 
 /// One subscriber that is not to be treated like the others.
 pub(super) enum Special<'a> {
@@ -501,172 +415,6 @@ impl Offers<'_, '_> {
             let depth = subscriber.mailbox.depth();
             if depth >= marks.high && marks.turn(true) {
                 self.after.congested.push((entry.to_arc(), depth));
-            }
-        }
-    }
-}
-
-/// What follows from the offers, once nothing is pinned or locked. Kept over a batch.
-#[derive(Default)]
-pub(super) struct Aftermath {
-    /// For the pool: all at once, so that a burst wakes one worker.
-    pool: SmallVec<[Duty; BURST]>,
-    others: SmallVec<[Duty; 4]>,
-    /// What was shed: dropping it may run code of the user's.
-    parcels: SmallVec<[Parcel; 2]>,
-    refunds: SmallVec<[(RawDelivery, u32); 1]>,
-    /// Nobody wanted them.
-    unwanted: SmallVec<[Message; 1]>,
-    waiting: SmallVec<[(Arc<Subscriber>, Parcel); 1]>,
-    evict: SmallVec<[(Arc<Subscriber>, Option<Arc<Alive>>); 1]>,
-    congested: SmallVec<[(Arc<Subscriber>, u64); 1]>,
-    unpinned: SmallVec<[(Arc<Subscriber>, Option<Arc<Alive>>); 2]>,
-    failed: Option<Message>,
-}
-
-/// So many duties for the pool are handed over at once; the workers begin with them while the publisher goes on.
-const BURST: usize = 32;
-
-impl Aftermath {
-    #[inline]
-    fn wake(&mut self, duty: Duty) {
-        if !matches!(duty.wake, Wake::Pool(_)) {
-            return self.others.push(duty);
-        }
-        self.pool.push(duty);
-        if self.pool.len() == BURST {
-            // The pool runs nothing on this thread, so this is legal under a pin.
-            submit_all(&mut self.pool);
-        }
-    }
-
-    /// Has the consumer tell of a gap even if nothing follows.
-    fn tell_gap(&mut self, entry: Entry) {
-        if entry.get().mailbox.notify() {
-            // SAFETY: to notify cleared PARKED, and entries come from an `Arc`
-            let duty = unsafe { Duty::taken_raw(entry.as_ptr()) };
-            self.wake(duty);
-        }
-    }
-
-    /// The message, or the first one of a batch, that a mailbox which fails when full did not take.
-    pub(super) fn take_failed(&mut self) -> Option<Message> {
-        self.failed.take()
-    }
-
-    /// True if somebody waits for room: [`Self::settle`] is due before the next message.
-    pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    /// Does all of it. Nothing is pinned or locked here.
-    #[inline]
-    pub(super) fn settle(&mut self, receipt: &mut Receipt) {
-        if !self.pool.is_empty() {
-            submit_all(&mut self.pool);
-        }
-        for duty in self.others.drain(..) {
-            duty.submit();
-        }
-        for (raw, refused) in self.refunds.drain(..) {
-            let _scope = scope::enter();
-            // SAFETY: so many deliveries of this message were counted and not taken by any mailbox
-            unsafe { raw.refund(refused) };
-        }
-        for message in self.unwanted.drain(..) {
-            scope::drop_in_scope(message);
-        }
-        if self.has_rare() {
-            self.settle_rare(receipt);
-        }
-        scope::run_pending();
-    }
-
-    fn has_rare(&self) -> bool {
-        !(self.parcels.is_empty()
-            && self.waiting.is_empty()
-            && self.evict.is_empty()
-            && self.congested.is_empty()
-            && self.unpinned.is_empty())
-    }
-
-    #[cold]
-    fn settle_rare(&mut self, receipt: &mut Receipt) {
-        for parcel in self.parcels.drain(..) {
-            scope::drop_in_scope(parcel);
-        }
-        for (subscriber, alive) in std::mem::take(&mut self.evict) {
-            if let Some(alive) = alive {
-                alive.close(&subscriber, FinalReason::Evicted);
-            }
-        }
-        for (subscriber, depth) in std::mem::take(&mut self.congested) {
-            if let Some(hooks) = subscriber.hooks.as_ref().and_then(Weak::upgrade) {
-                report_congestion(
-                    Some(&hooks),
-                    Congestion {
-                        raised: true,
-                        depth,
-                    },
-                );
-                scope::drop_in_scope(hooks);
-            }
-        }
-        for (subscriber, parcel) in std::mem::take(&mut self.waiting) {
-            wait_for_room(&subscriber, parcel, receipt);
-        }
-        self.unpinned.clear();
-    }
-}
-
-/// Offers to a full mailbox until it takes the message, its time runs out, or it is closed.
-fn wait_for_room(subscriber: &Arc<Subscriber>, mut parcel: Parcel, receipt: &mut Receipt) {
-    let mailbox = &subscriber.mailbox;
-    let Some((timeout, room)) = mailbox.blocking() else {
-        return scope::drop_in_scope(parcel);
-    };
-    let may_wait = scope::may_wait().is_ok();
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let parker = Arc::new(Parker::new());
-    loop {
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        let timed_out = left.is_some_and(|left| left.is_zero());
-        if may_wait {
-            room.register(Waiter::Thread(Arc::clone(&parker)));
-        }
-        let offer = if may_wait {
-            mailbox.offer(parcel, None, &mut None, &epoch::pin())
-        } else {
-            mailbox.offer_unlimited(parcel, &epoch::pin())
-        };
-        parcel = match offer {
-            Offer::Queued => {
-                receipt.offered += 1;
-                return;
-            }
-            Offer::Submit => {
-                receipt.offered += 1;
-                return Duty::taken(subscriber).submit();
-            }
-            Offer::Wait(parcel) if timed_out => {
-                receipt.shed += 1;
-                let shed = mailbox.shed_newest(parcel);
-                scope::drop_in_scope(shed);
-                if mailbox.notify() {
-                    Duty::taken(subscriber).submit();
-                }
-                return;
-            }
-            Offer::Wait(parcel) => parcel,
-            closed => {
-                receipt.closed += 1;
-                return scope::drop_in_scope(closed);
-            }
-        };
-        match left {
-            None => parker.park(),
-            Some(left) => {
-                parker.park_timeout(left);
             }
         }
     }

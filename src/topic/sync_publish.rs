@@ -1,8 +1,9 @@
 //! Publishing, and waiting until one given subscription has handled the message.
 
+use super::aftermath::Aftermath;
 use super::forward::reach;
 use super::node::{Alive, Node};
-use super::publish::{self, Aftermath, Special};
+use super::publish::{self, Special};
 use crate::epoch;
 use crate::error::WaitError;
 use crate::message::Message;
