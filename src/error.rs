@@ -36,7 +36,10 @@ impl fmt::Display for BuildError {
             }
             Self::ZeroBudget => f.write_str("the budget of queued messages must not be zero"),
             Self::DeclinedControlType { name } => {
-                write!(f, "`{name}` is a message type of the bus itself and cannot be declined")
+                write!(
+                    f,
+                    "`{name}` is a message type of the bus itself and cannot be declined"
+                )
             }
         }
     }
@@ -66,12 +69,16 @@ impl fmt::Display for TopicError {
         match self {
             Self::EmptyName => f.write_str("a topic needs a name"),
             Self::NameTooLong { len } => {
-                write!(f, "the name has {len} bytes, at most {} are allowed", crate::MAX_NAME_LEN)
+                write!(
+                    f,
+                    "the name has {len} bytes, at most {} are allowed",
+                    crate::MAX_NAME_LEN
+                )
             }
             Self::ShutDown => f.write_str("the bus has been shut down"),
-            Self::OtherOrder => {
-                f.write_str("the live topic of that name keeps another order than the one asked for")
-            }
+            Self::OtherOrder => f.write_str(
+                "the live topic of that name keeps another order than the one asked for",
+            ),
         }
     }
 }
@@ -134,7 +141,10 @@ impl fmt::Display for SubscribeError {
         match self {
             Self::ZeroCapacity => f.write_str("the capacity of a mailbox must not be zero"),
             Self::LimitBelowCapacity { limit, capacity } => {
-                write!(f, "the spill limit {limit} is below the capacity {capacity}")
+                write!(
+                    f,
+                    "the spill limit {limit} is below the capacity {capacity}"
+                )
             }
             Self::ZeroBatch => f.write_str("a batch must have room for at least one message"),
             Self::BadMarks { low, high } => write!(
@@ -143,7 +153,10 @@ impl fmt::Display for SubscribeError {
                  below low"
             ),
             Self::DeclinedType { name } => {
-                write!(f, "the bus declines messages of type `{name}`, so none would come")
+                write!(
+                    f,
+                    "the bus declines messages of type `{name}`, so none would come"
+                )
             }
             Self::BlockingOnTotalOrder => f.write_str(
                 "a mailbox that blocks its publishers is not possible on a topic with total order",
@@ -158,7 +171,11 @@ impl fmt::Display for SubscribeError {
             }
             Self::Thread(source) => write!(f, "no thread could be started: {source}"),
             Self::NameTooLong { len } => {
-                write!(f, "the name has {len} bytes, at most {} are allowed", crate::MAX_NAME_LEN)
+                write!(
+                    f,
+                    "the name has {len} bytes, at most {} are allowed",
+                    crate::MAX_NAME_LEN
+                )
             }
         }
     }

@@ -62,7 +62,9 @@ impl Histogram {
 
     pub(crate) fn snapshot(&self) -> Durations {
         // Relaxed: figures, see the module.
-        Durations(std::array::from_fn(|index| u64::from(self.0[index].load(Ordering::Relaxed))))
+        Durations(std::array::from_fn(|index| {
+            u64::from(self.0[index].load(Ordering::Relaxed))
+        }))
     }
 }
 
@@ -104,8 +106,11 @@ impl Durations {
     /// The buckets: the bound in nanoseconds that the bucket stays below, and how many durations fell into it.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter().enumerate().map(|(index, &count)| {
-            let bound =
-                if index == BUCKETS - 1 { u64::MAX } else { FIRST_BOUND_NANOS << index };
+            let bound = if index == BUCKETS - 1 {
+                u64::MAX
+            } else {
+                FIRST_BOUND_NANOS << index
+            };
             (bound, count)
         })
     }
@@ -134,7 +139,10 @@ mod tests {
 
     #[test]
     fn buckets_double() {
-        assert_eq!((bucket_of(0), bucket_of(127), bucket_of(128), bucket_of(255)), (0, 0, 1, 1));
+        assert_eq!(
+            (bucket_of(0), bucket_of(127), bucket_of(128), bucket_of(255)),
+            (0, 0, 1, 1)
+        );
         assert_eq!(bucket_of(256), 2);
         assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
     }

@@ -211,14 +211,6 @@ pub(crate) fn type_by_id(id: u32) -> Option<&'static TypeInfo> {
     types.get(id as usize).copied()
 }
 
-/// How many types there are: every number is below it.
-pub(crate) fn type_count() -> usize {
-    TYPES
-        .read()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-        .len()
-}
-
 /// The types that payloads have by default.
 static DEFAULTS: RwLock<BTreeMap<TypeId, &'static TypeInfo>> = RwLock::new(BTreeMap::new());
 

@@ -18,7 +18,7 @@ pub use receipt::Receipt;
 pub use timestamp::Timestamp;
 
 pub(crate) use control::{CHANGE, FINAL, GAP};
-pub(crate) use message_type::{default_type, type_by_id, type_count};
+pub(crate) use message_type::{default_type, type_by_id};
 
 #[cfg(any(loom, feature = "internals"))]
 pub use payload::RawDelivery;

@@ -271,3 +271,13 @@ unsafe impl Pointer for Message {
         unsafe { delivery.into_message() }
     }
 }
+
+impl Message {
+    /// A message that owns a delivery, as mailboxes hold them.
+    #[inline]
+    pub(crate) fn into_one_delivery(self) -> Self {
+        let raw = RawDelivery::new(self, 1);
+        // SAFETY: one delivery was counted, and this is it
+        unsafe { raw.into_message() }
+    }
+}

@@ -61,6 +61,12 @@ pub enum Evicted<T> {
     Conflated(T),
 }
 
+impl<K: Hash + Eq + Clone, T> Default for Shedding<K, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
     /// An empty queue. The caller starts with the duty to run the consumer.
     pub fn new() -> Self {
@@ -186,7 +192,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
     }
 
     /// How many items wait.
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.inner.lock().live
     }
 
@@ -198,11 +204,6 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
     /// Accepts no more.
     pub fn is_closed(&self) -> bool {
         self.inner.lock().state == State::Closed
-    }
-
-    /// At rest just now.
-    pub fn is_parked(&self) -> bool {
-        self.inner.lock().state == State::Parked
     }
 }
 
@@ -292,7 +293,7 @@ mod tests {
             queue.push(3, None, 2),
             (Push::Queued { at: 2 }, Evicted::Shed(1))
         );
-        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.waiting(), 2);
         assert!(!queue.park());
         assert_eq!(
             (queue.pop(), queue.pop(), queue.pop()),

@@ -1,7 +1,10 @@
 //! What belongs to whoever runs a subscription: its handler and all that the handler captured, and the hooks
 //! that publishers borrow. It is emptied on the final run (L4), so nothing of the user's outlives that.
 
-#![expect(unsafe_code, reason = "the cell is opened with the duty, which exists once")]
+#![expect(
+    unsafe_code,
+    reason = "the cell is opened with the duty, which exists once"
+)]
 
 use super::filter::Hooks;
 use super::state::{Duty, Home};
@@ -43,8 +46,6 @@ pub(crate) struct Consumer {
     pub(crate) on_final: Option<FinalFn>,
     /// A handler that panicked is kept for its final message only.
     pub(crate) discarding: bool,
-    /// The closure filter is applied here, not by publishers: on topics with total order.
-    pub(crate) filter_here: bool,
     pub(crate) hooks: Option<Arc<Hooks>>,
     pub(crate) home: Option<Arc<dyn Home>>,
     /// Messages until the next one whose times are taken.

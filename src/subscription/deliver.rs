@@ -99,7 +99,11 @@ fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
             flush_batch(consumer, duty);
             let discarding = consumer.discarding || matches!(consumer.handler, Handler::None);
             let Some(message) = envelope.take_message() else {
-                let outcome = if discarding { Handled::Closed } else { Handled::Handled };
+                let outcome = if discarding {
+                    Handled::Closed
+                } else {
+                    Handled::Handled
+                };
                 return envelope.complete(outcome);
             };
             if !passes(consumer, duty, &message) {
@@ -120,10 +124,14 @@ fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
 
 /// Applies the closure filter, if that is to be done here.
 pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) -> bool {
-    if !consumer.filter_here || message.info().is_control() {
+    if !duty.filters_itself || message.info().is_control() {
         return true;
     }
-    let Some(filter) = consumer.hooks.as_ref().and_then(|hooks| hooks.filter.as_ref()) else {
+    let Some(filter) = consumer
+        .hooks
+        .as_ref()
+        .and_then(|hooks| hooks.filter.as_ref())
+    else {
         return true;
     };
     let _scope = scope::enter();
@@ -163,15 +171,22 @@ fn hand_over(consumer: &mut Consumer, duty: &Duty, message: Message) {
 }
 
 fn call_each(consumer: &mut Consumer, duty: &Duty, message: Message) {
-    let Handler::Each(call) = &mut consumer.handler else { return };
+    let Handler::Each(call) = &mut consumer.handler else {
+        return;
+    };
     let sampled = consumer.sample_in == 0;
-    consumer.sample_in = if sampled { SAMPLE_INTERVAL - 1 } else { consumer.sample_in - 1 };
+    consumer.sample_in = if sampled {
+        SAMPLE_INTERVAL - 1
+    } else {
+        consumer.sample_in - 1
+    };
     let scope = scope::enter();
     let called = if sampled {
         let waited = message.timestamp().elapsed_nanos();
         let start = Timestamp::now();
         let called = catch_unwind(AssertUnwindSafe(|| call(&message)));
-        duty.times().record(waited, start.elapsed_nanos(), message.info());
+        duty.times()
+            .record(waited, start.elapsed_nanos(), message.info());
         called
     } else {
         catch_unwind(AssertUnwindSafe(|| call(&message)))
@@ -186,10 +201,18 @@ fn call_each(consumer: &mut Consumer, duty: &Duty, message: Message) {
 
 /// Calls a batch handler with what is ready.
 fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
-    let Handler::Batch(batch) = &mut consumer.handler else { return };
-    let Some(first) = batch.ready.first() else { return };
+    let Handler::Batch(batch) = &mut consumer.handler else {
+        return;
+    };
+    let Some(first) = batch.ready.first() else {
+        return;
+    };
     let (waited, info) = (first.timestamp().elapsed_nanos(), first.info());
-    let count = batch.ready.iter().filter(|message| !message.info().is_control()).count();
+    let count = batch
+        .ready
+        .iter()
+        .filter(|message| !message.info().is_control())
+        .count();
     let scope = scope::enter();
     let start = Timestamp::now();
     let called = catch_unwind(AssertUnwindSafe(|| (batch.call)(&batch.ready)));
@@ -270,7 +293,13 @@ pub(super) fn clear_congestion(consumer: &Consumer, duty: &Duty) {
     let Some(marks) = &duty.marks else { return };
     let depth = duty.mailbox.depth();
     if depth <= marks.low && marks.turn(false) {
-        report_congestion(consumer.hooks.as_deref(), Congestion { raised: false, depth });
+        report_congestion(
+            consumer.hooks.as_deref(),
+            Congestion {
+                raised: false,
+                depth,
+            },
+        );
     }
 }
 

@@ -67,13 +67,18 @@ const STALLED_SLEEP: (Duration, Duration) = (Duration::from_micros(50), Duration
 
 impl Task {
     pub(crate) fn new(duty: Duty) -> Self {
-        Self { duty: Some(duty), stalled: 0 }
+        Self {
+            duty: Some(duty),
+            stalled: 0,
+        }
     }
 
     /// Runs up to a budget of messages, and hands itself to the executor again if there are more. Panics of
     /// the handler end inside.
     pub fn run(mut self) {
-        let Some(mut duty) = self.duty.take() else { return };
+        let Some(mut duty) = self.duty.take() else {
+            return;
+        };
         let ran = deliver::run(&mut duty, DELIVERY_BUDGET);
         let again = match ran {
             Ran::Done => None,
@@ -91,7 +96,12 @@ impl Task {
         };
         if let Wake::Executor(executor) = &duty.wake {
             let executor = Arc::clone(executor);
-            crate::sync::contain(|| executor.execute(Task { duty: Some(duty), stalled }));
+            crate::sync::contain(|| {
+                executor.execute(Task {
+                    duty: Some(duty),
+                    stalled,
+                })
+            });
         }
     }
 }
@@ -159,7 +169,9 @@ impl ManualExecutor {
     /// An executor without tasks.
     #[must_use]
     pub fn new() -> Self {
-        Self { tasks: Mutex::new(VecDeque::new()) }
+        Self {
+            tasks: Mutex::new(VecDeque::new()),
+        }
     }
 
     /// Runs the task that has waited longest. False if there is none.

@@ -36,6 +36,14 @@ pub(crate) enum Offer {
     Closed(Parcel),
 }
 
+/// What left a mailbox to make room.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) parcel: Parcel,
+    /// False if a newer message of its key has taken its place: that is no gap.
+    pub(crate) shed: bool,
+}
+
 /// The bus-wide budget of messages that wait beyond the rings of their mailboxes.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -49,7 +57,10 @@ const GRANT: u64 = 256;
 
 impl Budget {
     pub(crate) fn new(limit: u64) -> Self {
-        Self { limit, granted: AtomicU64::new(0) }
+        Self {
+            limit,
+            granted: AtomicU64::new(0),
+        }
     }
 
     /// How much of it is taken.
@@ -94,8 +105,14 @@ enum Queue {
 
 #[derive(Debug)]
 enum Policy {
-    Spill { limit: u64, budget: Arc<Budget> },
-    Block { timeout: Option<Duration>, room: Box<RoomWaiters<Waiter>> },
+    Spill {
+        limit: u64,
+        budget: Arc<Budget>,
+    },
+    Block {
+        timeout: Option<Duration>,
+        room: Box<RoomWaiters<Waiter>>,
+    },
     DropNewest,
     Fail,
     Evict,
@@ -122,12 +139,21 @@ impl Mailbox {
             Overflow::Spill { limit } => {
                 let limit = limit.unwrap_or(u64::MAX);
                 let granted = capacity.next_power_of_two().min(MAX_SLOTS) as u64;
-                let policy = Policy::Spill { limit, budget: Arc::clone(budget) };
+                let policy = Policy::Spill {
+                    limit,
+                    budget: Arc::clone(budget),
+                };
                 (policy, limit.min(granted))
             }
             Overflow::Block { timeout } => {
                 let room = Box::new(RoomWaiters::new());
-                (Policy::Block { timeout: *timeout, room }, capacity as u64)
+                (
+                    Policy::Block {
+                        timeout: *timeout,
+                        room,
+                    },
+                    capacity as u64,
+                )
             }
             Overflow::DropNewest => (Policy::DropNewest, capacity as u64),
             Overflow::Fail => (Policy::Fail, capacity as u64),
@@ -136,25 +162,30 @@ impl Mailbox {
             Overflow::Conflate(_) => (Policy::Conflate, capacity as u64),
         };
         let queue = match policy {
-            Policy::DropOldest | Policy::Conflate => Queue::Shedding(Box::new(Shedding::new())),
+            Policy::DropOldest | Policy::Conflate => Queue::Shedding(Box::default()),
             _ => Queue::Ring(Ring::new(capacity)),
         };
-        Self { queue, policy, limit: AtomicU64::new(limit), gaps: Gaps::new() }
+        Self {
+            queue,
+            policy,
+            limit: AtomicU64::new(limit),
+            gaps: Gaps::new(),
+        }
     }
 
     /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox to
-    /// make room is put into `evicted`.
+    /// make room is put into `left`.
     #[inline]
     pub(crate) fn offer(
         &self,
         parcel: Parcel,
         key: Option<ConflateKey>,
-        evicted: &mut Option<Parcel>,
+        left: &mut Option<Left>,
         pinned: &impl Pinned,
     ) -> Offer {
         let ring = match &self.queue {
             Queue::Ring(ring) => ring,
-            Queue::Shedding(queue) => return self.offer_shedding(queue, parcel, key, evicted),
+            Queue::Shedding(queue) => return self.offer_shedding(queue, parcel, key, left),
         };
         // Relaxed: a limit may be seen late.
         let limit = self.limit.load(Ordering::Relaxed);
@@ -212,7 +243,10 @@ impl Mailbox {
         }
         let next = granted.saturating_add(GRANT).min(limit);
         // Relaxed: a number, nothing is read through it.
-        match self.limit.compare_exchange(granted, next, Ordering::Relaxed, Ordering::Relaxed) {
+        match self
+            .limit
+            .compare_exchange(granted, next, Ordering::Relaxed, Ordering::Relaxed)
+        {
             Ok(_) => Some(next),
             Err(other) => {
                 budget.give_back(GRANT);
@@ -244,7 +278,7 @@ impl Mailbox {
         queue: &Shedding<ConflateKey, Parcel>,
         parcel: Parcel,
         key: Option<ConflateKey>,
-        out: &mut Option<Parcel>,
+        out: &mut Option<Left>,
     ) -> Offer {
         // Relaxed: it does not change for this policy.
         let capacity = self.limit.load(Ordering::Relaxed) as usize;
@@ -253,16 +287,26 @@ impl Mailbox {
             Evicted::None => {}
             Evicted::Conflated(older) => {
                 self.gaps.conflated.add(1);
-                *out = Some(older);
+                *out = Some(Left {
+                    parcel: older,
+                    shed: false,
+                });
             }
             Evicted::Shed(oldest) => {
                 if let Some(id) = oldest.message_id() {
                     self.gaps.record(id, 0);
                 }
-                *out = Some(oldest);
+                *out = Some(Left {
+                    parcel: oldest,
+                    shed: true,
+                });
             }
         }
-        if let Some(Parcel::Marked(envelope)) = out {
+        if let Some(Left {
+            parcel: Parcel::Marked(envelope),
+            ..
+        }) = out
+        {
             envelope.will_be(Handled::Shed);
         }
         match push {
@@ -302,10 +346,12 @@ impl Mailbox {
         }
     }
 
-    pub(crate) fn is_parked(&self) -> bool {
+    /// The ring, if that is what it is. For tests.
+    #[cfg(any(loom, feature = "internals"))]
+    pub(crate) fn ring(&self) -> Option<&Ring<Parcel>> {
         match &self.queue {
-            Queue::Ring(ring) => ring.is_parked(),
-            Queue::Shedding(queue) => queue.is_parked(),
+            Queue::Ring(ring) => Some(ring),
+            Queue::Shedding(_) => None,
         }
     }
 
@@ -313,7 +359,7 @@ impl Mailbox {
     pub(crate) fn depth(&self) -> u64 {
         match &self.queue {
             Queue::Ring(ring) => ring.pushed().saturating_sub(ring.freed()),
-            Queue::Shedding(queue) => queue.len() as u64,
+            Queue::Shedding(queue) => queue.waiting() as u64,
         }
     }
 
@@ -344,7 +390,10 @@ impl Mailbox {
 
 /// The consumer's side. The caller of each of these has the duty to run the consumer: see `deliver.rs`, which
 /// is the only one to call them, and which keeps it as a [`Duty`](super::state::Duty).
-#[expect(unsafe_code, reason = "the ring's consumer side wants the duty, which the type `Duty` stands for")]
+#[expect(
+    unsafe_code,
+    reason = "the ring's consumer side wants the duty, which the type `Duty` stands for"
+)]
 impl Mailbox {
     /// # Safety
     /// The caller has the duty.
@@ -364,8 +413,16 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn publish_freed(&self, each: bool) {
-        let Queue::Ring(ring) = &self.queue else { return };
-        let exact = !matches!(self.policy, Policy::Spill { limit: u64::MAX, .. });
+        let Queue::Ring(ring) = &self.queue else {
+            return;
+        };
+        let exact = !matches!(
+            self.policy,
+            Policy::Spill {
+                limit: u64::MAX,
+                ..
+            }
+        );
         // SAFETY: guaranteed by caller
         let unpublished = unsafe { ring.unpublished() };
         if each && !exact && unpublished < ring.slots() as u64 / 2 {
@@ -459,7 +516,11 @@ impl Gaps {
                 gap.last = id;
             }
             None => {
-                *pending = Some(Gap { count: 1, first: id, last: id });
+                *pending = Some(Gap {
+                    count: 1,
+                    first: id,
+                    last: id,
+                });
                 // Relaxed: under the lock against `take`; made visible by what the publisher does next.
                 self.at.store(position, Ordering::Relaxed);
             }

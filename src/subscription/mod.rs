@@ -5,6 +5,9 @@ pub(crate) mod consumer;
 pub(crate) mod deliver;
 pub(crate) mod executor;
 pub(crate) mod filter;
+#[cfg(any(loom, feature = "internals"))]
+#[allow(unreachable_pub, reason = "tests reach it through `internals`")]
+pub(crate) mod hold;
 pub(crate) mod mailbox;
 pub(crate) mod options;
 pub(crate) mod parcel;
@@ -18,9 +21,7 @@ pub(crate) mod waiting;
 
 pub use executor::{Executor, ManualExecutor, Task};
 pub use filter::ConflateKey;
-pub use options::{
-    Conflate, Congestion, Delivery, Overflow, OwnThread, PanicPolicy, WaitStrategy,
-};
+pub use options::{Conflate, Congestion, Delivery, Overflow, OwnThread, PanicPolicy, WaitStrategy};
 pub use parcel::Handled;
 pub use receiver::{Receiver, RecvFuture};
 pub use stats::SubscriptionStats;
@@ -37,7 +38,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use waiting::{Completed, Completion};
+use waiting::Completion;
 
 /// The handle of a subscription. Dropping it unsubscribes, without waiting; [`Subscription::detach`] keeps the
 /// subscription for as long as its topic and the bus live.
@@ -56,15 +57,15 @@ enum OnDrop {
 
 impl Subscription {
     pub(crate) fn new(subscriber: Arc<Subscriber>, home: Arc<dyn Home>) -> Self {
-        Self { subscriber, home, on_drop: OnDrop::Unsubscribe }
+        Self {
+            subscriber,
+            home,
+            on_drop: OnDrop::Unsubscribe,
+        }
     }
 
     pub(crate) fn subscriber(&self) -> &Arc<Subscriber> {
         &self.subscriber
-    }
-
-    pub(crate) fn home(&self) -> &Arc<dyn Home> {
-        &self.home
     }
 
     /// Its name, as its owner gave it; by default that of its topic and its number.
@@ -123,7 +124,9 @@ impl Subscription {
     /// As [`Subscription::join`], as a future for any runtime. Cancel safe. Awaited inside the handler of the
     /// same subscription it never ends, as nothing blocks there but the future itself.
     pub fn join_async(&self) -> JoinFuture {
-        JoinFuture { subscriber: Arc::clone(&self.subscriber) }
+        JoinFuture {
+            subscriber: Arc::clone(&self.subscriber),
+        }
     }
 
     /// True: its final run has returned, and nothing of it will ever run again. False may be old news.
@@ -165,7 +168,10 @@ impl Subscription {
         let completion = Arc::new(Completion::new());
         let envelope = Box::new(Envelope::new(None, Arc::clone(&completion)));
         let parcel = Parcel::Marked(envelope);
-        let offer = self.subscriber.mailbox.offer_unlimited(parcel, &epoch::pin());
+        let offer = self
+            .subscriber
+            .mailbox
+            .offer_unlimited(parcel, &epoch::pin());
         match offer {
             Offer::Submit => Duty::taken(&self.subscriber).submit(),
             Offer::Queued => {}

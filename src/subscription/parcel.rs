@@ -59,7 +59,11 @@ pub enum Handled {
 
 impl Envelope {
     pub(crate) fn new(message: Option<Message>, waiter: Arc<Completion<Handled>>) -> Self {
-        Self { message, waiter: Some(waiter), unhandled: Handled::Closed }
+        Self {
+            message,
+            waiter: Some(waiter),
+            unhandled: Handled::Closed,
+        }
     }
 
     /// What to tell if it is dropped from now on.
@@ -100,9 +104,9 @@ unsafe impl Pointer for Parcel {
     fn into_ptr(self) -> *mut () {
         match self {
             Self::Message(message) => message.into_raw_delivery().as_ptr(),
-            Self::Marked(envelope) => {
-                Box::into_raw(envelope).cast::<()>().map_addr(|addr| addr | ENVELOPE)
-            }
+            Self::Marked(envelope) => Box::into_raw(envelope)
+                .cast::<()>()
+                .map_addr(|addr| addr | ENVELOPE),
         }
     }
 

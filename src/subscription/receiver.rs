@@ -1,7 +1,10 @@
 //! A subscription whose owner takes the messages: at once, waiting, for a while, several, as an iterator, or as
 //! a future on any runtime.
 
-#![expect(unsafe_code, reason = "the mailbox's consumer side wants the duty, which the receiver has")]
+#![expect(
+    unsafe_code,
+    reason = "the mailbox's consumer side wants the duty, which the receiver has"
+)]
 
 use super::Subscription;
 use super::consumer::ConsumerCell;
@@ -84,11 +87,15 @@ enum Next {
 
 impl Receiver {
     pub(crate) fn new(subscription: Subscription, duty: Duty) -> Self {
-        Self { subscription, duty: Some(duty), behind_gap: None, ended: false }
+        Self {
+            subscription,
+            duty: Some(duty),
+            behind_gap: None,
+            ended: false,
+        }
     }
 
     /// The subscription: its name, its figures, unsubscribing.
-    #[must_use]
     pub fn subscription(&self) -> &Subscription {
         &self.subscription
     }
@@ -147,7 +154,10 @@ impl Receiver {
     ///
     /// Cancel safe: a message is taken only when the future is ready, so none is lost if it is dropped before.
     pub fn recv_async(&mut self) -> RecvFuture<'_> {
-        RecvFuture { receiver: self, looks: 0 }
+        RecvFuture {
+            receiver: self,
+            looks: 0,
+        }
     }
 
     /// The messages as they come, the final one included; it waits for them, and ends after that. Inside a
@@ -192,7 +202,9 @@ impl Receiver {
     /// Leaves the duty in the mailbox for whoever publishes next, who wakes `waiter`. False if there is something
     /// to do.
     fn park(&mut self, waiter: Waiter) -> bool {
-        let Some(duty) = self.duty.take() else { return true };
+        let Some(duty) = self.duty.take() else {
+            return true;
+        };
         if let super::state::Wake::Receiver(slot) = &duty.wake {
             slot.set(waiter);
         }
@@ -254,7 +266,7 @@ impl Receiver {
                     if let Some(gap) = unsafe { duty.mailbox.due_gap(false) } {
                         return Next::Message(GAP.message(gap));
                     }
-                    if pop == Pop::Closed {
+                    if matches!(pop, Pop::Closed) {
                         self.ended = true;
                         return Next::Message(end(duty));
                     }
@@ -278,7 +290,9 @@ fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
             // A mark without a message is handled when it is reached.
             envelope.complete(Handled::Handled);
         }
-        duty.figures.delivered.add_alone(u64::from(passed.is_some()));
+        duty.figures
+            .delivered
+            .add_alone(u64::from(passed.is_some()));
         passed
     })
 }
@@ -294,7 +308,11 @@ fn end(duty: &mut Duty) -> Message {
 
 fn look_again(looks: &mut u32) {
     *looks += 1;
-    if *looks < LOOKS_BEFORE_SLEEP { thread::yield_now() } else { thread::sleep(UNWRITTEN_SLEEP) }
+    if *looks < LOOKS_BEFORE_SLEEP {
+        thread::yield_now()
+    } else {
+        thread::sleep(UNWRITTEN_SLEEP)
+    }
 }
 
 impl Drop for Receiver {

@@ -9,9 +9,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 sync::thread_local! {
-    static DEPTH: Cell<u32> = Cell::new(0);
-    static DRAINING: Cell<bool> = Cell::new(false);
-    static PENDING: RefCell<VecDeque<Duty>> = RefCell::new(VecDeque::new());
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static DRAINING: Cell<bool> = const { Cell::new(false) };
+    static PENDING: RefCell<VecDeque<Duty>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// User code is running on this thread while this lives.
@@ -39,9 +39,19 @@ pub(crate) fn in_user_code() -> bool {
     DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(true)
 }
 
+/// Drops what is, or owns, a value of the user's: its drop is user code, and its panic goes no further (R2).
+pub(crate) fn drop_in_scope<T>(value: T) {
+    let _scope = enter();
+    sync::contain(|| drop(value));
+}
+
 /// An error where to wait could be to wait for oneself.
 pub(crate) fn may_wait() -> Result<(), WouldDeadlock> {
-    if in_user_code() || worker::on_worker() { Err(WouldDeadlock) } else { Ok(()) }
+    if in_user_code() || worker::on_worker() {
+        Err(WouldDeadlock)
+    } else {
+        Ok(())
+    }
 }
 
 /// Has an inline subscription run on this thread: see [`run_pending`].
@@ -62,7 +72,9 @@ pub(crate) fn push_inline(duty: Duty) {
 /// somebody further up does just that: then it is left to them.
 #[inline]
 pub(crate) fn run_pending() {
-    let idle = PENDING.try_with(|pending| pending.borrow().is_empty()).unwrap_or(true);
+    let idle = PENDING
+        .try_with(|pending| pending.borrow().is_empty())
+        .unwrap_or(true);
     if !idle && !in_user_code() {
         drain();
     }
@@ -70,7 +82,10 @@ pub(crate) fn run_pending() {
 
 #[cold]
 fn drain() {
-    if DRAINING.try_with(|draining| draining.replace(true)).unwrap_or(true) {
+    if DRAINING
+        .try_with(|draining| draining.replace(true))
+        .unwrap_or(true)
+    {
         return;
     }
     while let Some(duty) = next_pending() {
@@ -81,5 +96,8 @@ fn drain() {
 
 #[inline]
 fn next_pending() -> Option<Duty> {
-    PENDING.try_with(|pending| pending.borrow_mut().pop_front()).ok().flatten()
+    PENDING
+        .try_with(|pending| pending.borrow_mut().pop_front())
+        .ok()
+        .flatten()
 }

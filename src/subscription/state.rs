@@ -2,7 +2,10 @@
 //! hands of one thread, in a queue of the pool, or in the mailbox while that is parked. Whoever clears PARKED
 //! takes it out of there. It is what makes handler runs serial (D3), without any flag of its own.
 
-#![expect(unsafe_code, reason = "the duty is a reference that the mailbox keeps while it is parked")]
+#![expect(
+    unsafe_code,
+    reason = "the duty is a reference that the mailbox keeps while it is parked"
+)]
 
 use super::consumer::ConsumerCell;
 use super::deliver::{self, Ran};
@@ -53,6 +56,8 @@ pub(crate) struct Subscriber {
     pub(crate) types: TypeFilter,
     /// A publisher has to run code of the user's before it can offer a message: a closure filter, a key.
     pub(crate) is_slow: bool,
+    /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7).
+    pub(crate) filters_itself: bool,
     /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
     pub(crate) place: Place,
     pub(crate) id: u64,
@@ -69,6 +74,8 @@ pub(crate) struct Subscriber {
 pub(crate) struct Figures {
     /// By publishers: declined by the closure.
     pub(crate) filtered: Counter,
+    /// By publishers: panics of the filter or the key function.
+    pub(crate) hook_panics: Counter,
     /// By the consumer.
     pub(crate) delivered: Counter,
     pub(crate) discarded: Counter,
@@ -98,7 +105,11 @@ pub(crate) struct Marks {
 
 impl Marks {
     pub(crate) fn new(high: u64, low: u64) -> Self {
-        Self { high, low, raised: AtomicU32::new(0) }
+        Self {
+            high,
+            low,
+            raised: AtomicU32::new(0),
+        }
     }
 
     /// True for the one caller that raises, or clears, the congestion.
@@ -109,7 +120,9 @@ impl Marks {
             return false;
         }
         // Relaxed: as above.
-        self.raised.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.raised
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 
     pub(crate) fn is_raised(&self) -> bool {
@@ -136,6 +149,7 @@ pub(crate) struct Parts {
     pub(crate) marks: Option<Box<Marks>>,
     pub(crate) types: TypeFilter,
     pub(crate) is_slow: bool,
+    pub(crate) filters_itself: bool,
     pub(crate) id: u64,
     pub(crate) name: Arc<str>,
     pub(crate) panic_policy: PanicPolicy,
@@ -160,8 +174,23 @@ impl Place {
 impl Subscriber {
     /// A subscriber, and the duty to run it.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, Duty) {
-        let Parts { mailbox, consumer, wake, hooks, marks, types, is_slow, id, name, panic_policy } =
-            parts;
+        let Parts {
+            mailbox,
+            consumer,
+            wake,
+            hooks,
+            marks,
+            types,
+            is_slow,
+            ..
+        } = parts;
+        let Parts {
+            filters_itself,
+            id,
+            name,
+            panic_policy,
+            ..
+        } = parts;
         let subscriber = Arc::new(Self {
             mailbox,
             consumer,
@@ -170,6 +199,7 @@ impl Subscriber {
             marks,
             types,
             is_slow,
+            filters_itself,
             place: Place::default(),
             id,
             name,
@@ -295,7 +325,8 @@ impl Duty {
         // SAFETY: the reference that `raw` stands for is still ours
         let mailbox = unsafe { &(*raw).mailbox };
         // SAFETY: who calls this has the duty; if this returns true, the reference has gone with it
-        let parked = unsafe { mailbox.park(|retired| epoch::retire(Box::new(retired), &epoch::pin())) };
+        let parked =
+            unsafe { mailbox.park(|retired| epoch::retire(Box::new(retired), &epoch::pin())) };
         if parked {
             return Ok(());
         }
@@ -362,6 +393,18 @@ impl Duty {
 pub(crate) fn submit_to(pool: &Pool<Duty>, duty: Duty) {
     if let Err(duty) = pool.submit(duty) {
         duty.run_to_rest();
+    }
+}
+
+/// Hands a burst to the pool, which decides once about waking a worker.
+pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(duties: &mut smallvec::SmallVec<A>) {
+    let pool = duties.first().and_then(|duty| match &duty.wake {
+        Wake::Pool(pool) => Some(pool.clone()),
+        _ => None,
+    });
+    let Some(pool) = pool else { return };
+    if let Err(duties) = pool.submit_all(duties.drain(..)) {
+        duties.into_iter().for_each(Duty::run_to_rest);
     }
 }
 

@@ -59,15 +59,20 @@ impl SubscriptionStats {
             conflated: subscriber.mailbox.total_conflated(),
             delivered: figures.delivered.get(),
             discarded: figures.discarded.get(),
-            panics: figures.panics.get(),
+            panics: figures.panics.get() + figures.hook_panics.get(),
             depth: subscriber.mailbox.depth(),
             high_water: figures.high_water.get(),
-            congested: subscriber.marks.as_ref().is_some_and(|marks| marks.is_raised()),
+            congested: subscriber
+                .marks
+                .as_ref()
+                .is_some_and(|marks| marks.is_raised()),
             closed: subscriber.mailbox.is_closed(),
             done: subscriber.is_done(),
             queue_wait: times.map(|times| times.queue_wait()).unwrap_or_default(),
             handler_time: times.map(|times| times.handler()).unwrap_or_default(),
-            slowest: subscriber.slowest().map(|(nanos, info)| (nanos, info.name())),
+            slowest: subscriber
+                .slowest()
+                .map(|(nanos, info)| (nanos, info.name())),
         }
     }
 }

@@ -37,7 +37,10 @@ impl Prepared {
     pub(crate) fn new(options: &OwnThread, bus: &str) -> Result<Self, SubscribeError> {
         let OwnThread { wait, core } = *options;
         let parker = Arc::new(Parker::new());
-        let slot = Arc::new(Slot { ready: Completion::new(), duty: Mutex::new(None) });
+        let slot = Arc::new(Slot {
+            ready: Completion::new(),
+            duty: Mutex::new(None),
+        });
         let (parks, takes) = (Arc::clone(&parker), Arc::clone(&slot));
         thread::Builder::new()
             .name(format!("{bus}-own"))
@@ -53,9 +56,10 @@ impl Prepared {
             .map_err(SubscribeError::Thread)?;
         let prepared = Self { parker, slot };
         match (core, prepared.slot.ready.wait(None)) {
-            (Some(core), Ok(Some(kind))) => {
-                Err(SubscribeError::CannotPin { core, source: kind.into() })
-            }
+            (Some(core), Ok(Some(kind))) => Err(SubscribeError::CannotPin {
+                core,
+                source: kind.into(),
+            }),
             _ => Ok(prepared),
         }
     }
@@ -74,8 +78,15 @@ impl Drop for Prepared {
 
 fn pin_to(core: usize) -> io::Result<()> {
     let known = core_affinity::get_core_ids().unwrap_or_default();
-    let id = known.into_iter().find(|id| id.id == core).ok_or(io::ErrorKind::NotFound)?;
-    if core_affinity::set_for_current(id) { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
+    let id = known
+        .into_iter()
+        .find(|id| id.id == core)
+        .ok_or(io::ErrorKind::NotFound)?;
+    if core_affinity::set_for_current(id) {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 fn run(mut duty: Duty, wait: WaitStrategy) {

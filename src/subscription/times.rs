@@ -24,7 +24,8 @@ impl Times {
         if took >= self.slowest_nanos.get() {
             self.slowest_nanos.raise_alone(took);
             let old = self.slowest_type.get();
-            self.slowest_type.add_alone((u64::from(info.id()) + 1).wrapping_sub(old));
+            self.slowest_type
+                .add_alone((u64::from(info.id()) + 1).wrapping_sub(old));
         }
     }
 

@@ -5,8 +5,6 @@ use crate::error::WaitError;
 use crate::sync::unmodelled::Arc;
 use crate::sync::{Mutex, Parker};
 use smallvec::SmallVec;
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -22,7 +20,9 @@ impl Waiter {
     pub(crate) fn wake(self) {
         match self {
             Self::Thread(parker) => parker.unpark(),
-            Self::Task(waker) => crate::sync::contain(|| waker.wake()),
+            Self::Task(waker) => {
+                crate::sync::contain(|| waker.wake());
+            }
         }
     }
 }
@@ -122,18 +122,5 @@ impl<T: Copy> Completion<T> {
             Some(value) => Poll::Ready(value),
             None => Poll::Pending,
         }
-    }
-}
-
-/// Waits for a [`Completion`] as a future. Cancel safe: dropping it leaves nothing but a waker behind.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub(crate) struct Completed<T>(pub(crate) Arc<Completion<T>>);
-
-impl<T: Copy> Future for Completed<T> {
-    type Output = T;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        self.0.poll(cx)
     }
 }

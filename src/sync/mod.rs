@@ -26,6 +26,8 @@ pub(crate) use unwind::contain;
 /// std's in both builds. Under loom nothing here is a point at which threads interleave, and nothing here
 /// gives the model a happens-before edge: never use it for what one thread must see of another.
 pub(crate) mod unmodelled {
-    pub(crate) use ::std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+    #[cfg(test)]
+    pub(crate) use ::std::sync::atomic::AtomicUsize;
+    pub(crate) use ::std::sync::atomic::{AtomicU32, AtomicU64};
     pub(crate) use ::std::sync::{Arc, OnceLock, RwLock, Weak};
 }

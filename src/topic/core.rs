@@ -75,7 +75,9 @@ const SHUT_DOWN: u32 = 1;
 
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Core").field("name", &self.config.name).finish_non_exhaustive()
+        f.debug_struct("Core")
+            .field("name", &self.config.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -143,7 +145,9 @@ impl Core {
 
     /// Books that a subscription is about to end. See [`Core::finished`].
     pub(super) fn ending(&self, subscriber: &Arc<Subscriber>) {
-        self.ending.lock().insert(subscriber.id, Arc::clone(subscriber));
+        self.ending
+            .lock()
+            .insert(subscriber.id, Arc::clone(subscriber));
         // It may have ended since the caller decided to close it: then its `finished` came too early.
         if subscriber.is_done() {
             self.finished(subscriber.id);
@@ -180,7 +184,10 @@ impl Core {
 
     pub(super) fn new_node(self: &Arc<Self>, name: Arc<str>, total_order: bool) -> Arc<Alive> {
         let node = Arc::new(Node::new(self.next_id(), name, total_order));
-        let alive = Arc::new(Alive { node: Arc::clone(&node), core: Arc::clone(self) });
+        let alive = Arc::new(Alive {
+            node: Arc::clone(&node),
+            core: Arc::clone(self),
+        });
         node.set_alive(&alive);
         alive
     }

@@ -29,9 +29,12 @@ pub(super) enum Route {
 pub(super) fn reach<'g>(node: &'g Node, guard: &'g Guard) -> impl Iterator<Item = &'g Node> {
     let (next, rest) = match node.route.load(guard) {
         None => (None, &[][..]),
-        Some(Route::Via(next)) => {
-            (Some(&**next), next.downstream.load(guard).map_or(&[][..], |nodes| &**nodes))
-        }
+        Some(Route::Via(next)) => (
+            Some(&**next),
+            next.downstream
+                .load(guard)
+                .map_or(&[][..], |nodes| &**nodes),
+        ),
         Some(Route::To(nodes)) => (None, &**nodes),
     };
     let others = next.into_iter().chain(rest.iter().map(|node| &**node));
@@ -59,7 +62,12 @@ struct Place {
 
 impl Place {
     fn new(node: &Arc<Node>) -> Self {
-        Self { node: Arc::clone(node), downs: SmallVec::new(), ins: 0, ups: BTreeSet::new() }
+        Self {
+            node: Arc::clone(node),
+            downs: SmallVec::new(),
+            ins: 0,
+            ups: BTreeSet::new(),
+        }
     }
 
     /// One way out and none in: what it reaches is what the next one reaches, whatever that is.
@@ -74,7 +82,10 @@ impl Place {
 
 impl Topology {
     fn add(&mut self, edge: u64, from: &Arc<Node>, to: &Arc<Node>, guard: &Guard) {
-        let place = self.places.entry(from.id).or_insert_with(|| Place::new(from));
+        let place = self
+            .places
+            .entry(from.id)
+            .or_insert_with(|| Place::new(from));
         place.downs.push((edge, to.id));
         let place = self.places.entry(to.id).or_insert_with(|| Place::new(to));
         place.ins += 1;
@@ -86,7 +97,9 @@ impl Topology {
     }
 
     fn remove(&mut self, edge: u64, from: u64, to: u64, guard: &Guard) {
-        let Some(place) = self.places.get_mut(&from) else { return };
+        let Some(place) = self.places.get_mut(&from) else {
+            return;
+        };
         let before = place.downs.len();
         place.downs.retain(|(known, _)| *known != edge);
         if place.downs.len() == before {
@@ -103,7 +116,11 @@ impl Topology {
         self.note_upstream(from);
         self.work_out(from, guard);
         for id in [from, to] {
-            if self.places.get(&id).is_some_and(|place| place.downs.is_empty() && place.ins == 0) {
+            if self
+                .places
+                .get(&id)
+                .is_some_and(|place| place.downs.is_empty() && place.ins == 0)
+            {
                 let place = self.places.remove(&id);
                 // Publishers may have loaded a route to it: the node's memory ends after the epoch.
                 if let Some(place) = place {
@@ -116,7 +133,9 @@ impl Topology {
 
     /// Has a topic known to those below it as one whose reach depends on theirs, or not.
     fn note_upstream(&mut self, id: u64) {
-        let Some(place) = self.places.get(&id) else { return };
+        let Some(place) = self.places.get(&id) else {
+            return;
+        };
         let (simple, downs) = (place.is_simple(), place.ways_out());
         for down in downs {
             if let Some(place) = self.places.get_mut(&down) {
@@ -137,7 +156,9 @@ impl Topology {
             if !done.insert(id) {
                 continue;
             }
-            let Some(place) = self.places.get(&id) else { continue };
+            let Some(place) = self.places.get(&id) else {
+                continue;
+            };
             let below = self.below(id);
             let ways_out = place.ways_out();
             let route = match ways_out.first() {
@@ -149,7 +170,10 @@ impl Topology {
                     .map(|next| Route::Via(Arc::clone(&next.node))),
                 Some(_) => Some(Route::To(below.clone())),
             };
-            place.node.downstream.replace((!below.is_empty()).then(|| Box::new(below)), guard);
+            place
+                .node
+                .downstream
+                .replace((!below.is_empty()).then(|| Box::new(below)), guard);
             place.node.route.replace(route.map(Box::new), guard);
             todo.extend(place.ups.iter().copied());
         }
@@ -161,7 +185,9 @@ impl Topology {
         let mut nodes = Vec::new();
         let mut todo = vec![id];
         while let Some(id) = todo.pop() {
-            let Some(place) = self.places.get(&id) else { continue };
+            let Some(place) = self.places.get(&id) else {
+                continue;
+            };
             for (_, down) in &place.downs {
                 if found.insert(*down) {
                     nodes.extend(self.places.get(down).map(|place| Arc::clone(&place.node)));
@@ -173,8 +199,13 @@ impl Topology {
     }
 
     pub(super) fn downs(&self, id: u64) -> Vec<Arc<str>> {
-        let Some(place) = self.places.get(&id) else { return Vec::new() };
-        let downs = place.downs.iter().filter_map(|(_, down)| self.places.get(down));
+        let Some(place) = self.places.get(&id) else {
+            return Vec::new();
+        };
+        let downs = place
+            .downs
+            .iter()
+            .filter_map(|(_, down)| self.places.get(down));
         downs.map(|place| Arc::clone(&place.node.name)).collect()
     }
 }
@@ -197,7 +228,11 @@ impl Forward {
             let mut topology = core.topology.lock();
             topology.add(id, &from.node, &to.node, &epoch::pin());
         }
-        Self { id, from: Arc::clone(from), to: Arc::clone(to) }
+        Self {
+            id,
+            from: Arc::clone(from),
+            to: Arc::clone(to),
+        }
     }
 
     /// Removes the edge.

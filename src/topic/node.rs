@@ -52,13 +52,17 @@ pub(crate) struct Alive {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for Alive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Alive").field("name", &self.node.name).finish_non_exhaustive()
+        f.debug_struct("Alive")
+            .field("name", &self.node.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -118,8 +122,12 @@ impl Node {
     pub(super) fn delist(&self, subscriber: &Arc<Subscriber>) -> bool {
         let control = self.control.lock();
         let guard = epoch::pin();
-        let Some(listing) = self.listing.load(&guard) else { return false };
-        let Some(new) = listing.without(subscriber) else { return false };
+        let Some(listing) = self.listing.load(&guard) else {
+            return false;
+        };
+        let Some(new) = listing.without(subscriber) else {
+            return false;
+        };
         let new = (new.len() > 0).then(|| Box::new(new));
         self.listing.replace(new, &guard);
         drop(control);
@@ -133,18 +141,27 @@ impl Node {
         // Release: pairs with `is_closed`.
         self.closed.store(true, Ordering::Release);
         let guard = epoch::pin();
-        let listed = self.listing.load(&guard).map(Listing::all).unwrap_or_default();
+        let listed = self
+            .listing
+            .load(&guard)
+            .map(Listing::all)
+            .unwrap_or_default();
         drop(control);
         listed
     }
 
     /// Everybody on the list.
     pub(super) fn listed(&self) -> Vec<Arc<Subscriber>> {
-        self.listing.load(&epoch::pin()).map(Listing::all).unwrap_or_default()
+        self.listing
+            .load(&epoch::pin())
+            .map(Listing::all)
+            .unwrap_or_default()
     }
 
     pub(super) fn is_listed(&self, subscriber: &Subscriber) -> bool {
-        self.listed().iter().any(|listed| std::ptr::eq(&**listed, subscriber))
+        self.listed()
+            .iter()
+            .any(|listed| std::ptr::eq(&**listed, subscriber))
     }
 }
 
@@ -162,11 +179,6 @@ impl Alive {
         for subscriber in self.node.close() {
             self.close(&subscriber, reason);
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn core(&self) -> &Arc<Core> {
-        &self.core
     }
 }
 

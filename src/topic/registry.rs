@@ -63,8 +63,9 @@ impl Registry {
     /// Forgets a topic that has ended, unless another one of its name has taken its place.
     pub(super) fn forget(&self, ended: &Alive) {
         let mut shard = self.shard(&ended.node.name).lock();
-        let is_same =
-            shard.get(&ended.node.name).is_some_and(|weak| std::ptr::eq(weak.as_ptr(), ended));
+        let is_same = shard
+            .get(&ended.node.name)
+            .is_some_and(|weak| std::ptr::eq(weak.as_ptr(), ended));
         if is_same {
             shard.remove(&ended.node.name);
         }

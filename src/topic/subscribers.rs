@@ -2,7 +2,10 @@
 //! holds the topic's control lock. It is indexed by message type, so that publish touches only those that want
 //! the type, and chunked, so that a change copies one chunk and the table of chunks.
 
-#![expect(unsafe_code, reason = "entries are pointers whose reference is retired through the epoch")]
+#![expect(
+    unsafe_code,
+    reason = "entries are pointers whose reference is retired through the epoch"
+)]
 
 use crate::epoch::{self, Guard};
 use crate::message::{CHANGE, TypeInfo};
@@ -24,6 +27,12 @@ unsafe impl Send for Entry {}
 unsafe impl Sync for Entry {}
 
 impl Entry {
+    /// An entry for as long as that reference lives.
+    pub(super) fn of(subscriber: &Arc<Subscriber>) -> Self {
+        let ptr = Arc::as_ptr(subscriber).cast_mut();
+        Self(NonNull::new(ptr).expect("an Arc is not null"))
+    }
+
     /// The subscriber, for as long as the list that the entry came from is pinned.
     #[inline]
     pub(super) fn get(&self) -> &Subscriber {
@@ -95,13 +104,17 @@ impl List {
             }
             _ => chunks.push([entry].into()),
         }
-        Self { chunks: chunks.into() }
+        Self {
+            chunks: chunks.into(),
+        }
     }
 
     /// Without the entry at `index`: the last one takes its place.
     fn without(&self, index: usize) -> Self {
         let mut chunks = self.chunks.to_vec();
-        let Some(last) = chunks.pop() else { return Self::default() };
+        let Some(last) = chunks.pop() else {
+            return Self::default();
+        };
         let moved = last[last.len() - 1];
         if last.len() > 1 {
             chunks.push(last[..last.len() - 1].into());
@@ -112,7 +125,9 @@ impl List {
             chunk[index % CHUNK] = moved;
             chunks[index / CHUNK] = chunk.into();
         }
-        Self { chunks: chunks.into() }
+        Self {
+            chunks: chunks.into(),
+        }
     }
 }
 
@@ -133,7 +148,11 @@ impl Listing {
     /// Those that want that type and can be offered it right away, in two parts.
     #[inline]
     pub(super) fn fast(&self, info: &TypeInfo) -> impl Iterator<Item = &List> {
-        let general = if info.is_control() { None } else { Some(&self.general) };
+        let general = if info.is_control() {
+            None
+        } else {
+            Some(&self.general)
+        };
         general.into_iter().chain(self.typed(info.id()))
     }
 
@@ -166,8 +185,12 @@ impl Listing {
     /// Every subscriber once.
     pub(super) fn all(&self) -> Vec<Arc<Subscriber>> {
         let typed = self.by_type.iter().flat_map(|(_, list)| list.iter());
-        let mut entries: Vec<Entry> =
-            self.general.iter().chain(self.slow.iter()).chain(typed).collect();
+        let mut entries: Vec<Entry> = self
+            .general
+            .iter()
+            .chain(self.slow.iter())
+            .chain(typed)
+            .collect();
         entries.sort_by_key(|entry| entry.as_ptr());
         entries.dedup();
         entries.into_iter().map(Entry::to_arc).collect()
@@ -175,8 +198,9 @@ impl Listing {
 
     /// With one more. The reference is leaked into the list.
     pub(super) fn with(&self, subscriber: &Arc<Subscriber>) -> Self {
-        let ptr = Arc::into_raw(Arc::clone(subscriber)).cast_mut();
-        let entry = Entry(NonNull::new(ptr).expect("an Arc is not null"));
+        let entry = Entry::of(subscriber);
+        // The list's own reference: see `retire`.
+        std::mem::forget(Arc::clone(subscriber));
         let mut new = self.clone();
         new.len += 1;
         if subscriber.is_slow {
