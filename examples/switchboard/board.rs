@@ -1,10 +1,10 @@
 //! The live board: what the calls are doing and how many come and go, on one line of a terminal.
 //!
-//! Its subscription is conflated by call, so a slow terminal costs it the states in between and
-//! nobody anything else. Where there is no terminal it counts and draws nothing.
+//! It has a thread of its own, which looks at what has changed and draws. Its subscription is conflated
+//! by call, so a slow terminal costs it the states in between and nobody anything else. Where there is
+//! no terminal it counts and draws nothing.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,29 +12,25 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::consumer::{Consumer, Finding, Outcome};
 use crate::snapshot::{LegSnapshot, LegState};
 
-/// It is drawn at most this often.
-const REDRAW: Duration = Duration::from_millis(100);
+/// How long it rests between two looks, and so how often it is drawn at most.
+pub(crate) const REDRAW: Duration = Duration::from_millis(50);
 /// Rates are taken over this long.
 const WINDOW: Duration = Duration::from_secs(3);
 
-/// The board. A clone shows the same.
-#[derive(Clone, Debug)]
+/// The board.
+#[derive(Debug)]
 pub(crate) struct Board {
     line: ProgressBar,
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug)]
-struct State {
     /// Calls that have not ended.
     active: HashMap<u64, LegState>,
     /// The highest number of a call: as many have begun.
     begun: u64,
     ended: u64,
     seen: u64,
+    /// Snapshots that were shed because too many calls changed between two looks.
+    missed: u64,
     /// How many had begun and ended at some moments of the last `WINDOW`.
     history: VecDeque<(Instant, u64, u64)>,
-    drawn: Instant,
 }
 
 impl Board {
@@ -43,70 +39,30 @@ impl Board {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             line.set_style(style);
         }
-        let now = Instant::now();
-        let state = State {
+        Board {
+            line,
             active: HashMap::new(),
             begun: 0,
             ended: 0,
             seen: 0,
-            history: VecDeque::from([(now, 0, 0)]),
-            drawn: now,
-        };
-        Board {
-            line,
-            state: Arc::new(Mutex::new(state)),
+            missed: 0,
+            history: VecDeque::from([(Instant::now(), 0, 0)]),
         }
     }
 
-    /// Draws it if it was not drawn lately.
-    pub(crate) fn refresh(&self) {
-        let text = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            if now.duration_since(state.drawn) < REDRAW {
-                return;
-            }
-            state.drawn = now;
-            state.text(now)
-        };
+    /// Draws what is known.
+    pub(crate) fn draw(&mut self) {
+        if self.line.is_hidden() {
+            return;
+        }
+        let text = self.text(Instant::now());
         self.line.set_message(text);
         self.line.tick();
     }
 
-    /// Takes it off the terminal.
-    pub(crate) fn clear(&self) {
-        self.line.finish_and_clear();
-    }
-}
-
-impl Consumer for Board {
-    fn see(&mut self, snapshot: &LegSnapshot) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .see(snapshot);
-        self.refresh();
-    }
-
-    fn finish(&mut self) -> Outcome {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Outcome {
-            seen: state.seen,
-            result: Finding::Board,
-        }
-    }
-}
-
-impl State {
-    fn see(&mut self, snapshot: &LegSnapshot) {
-        self.seen += 1;
-        self.begun = self.begun.max(snapshot.leg);
-        if snapshot.state.is_ended() {
-            self.active.remove(&snapshot.leg);
-            self.ended += 1;
-        } else {
-            self.active.insert(snapshot.leg, snapshot.state);
-        }
+    /// So many snapshots will not come. Of the calls that they were about nothing is known any more.
+    pub(crate) fn miss(&mut self, count: u64) {
+        self.missed += count;
     }
 
     fn text(&mut self, now: Instant) -> String {
@@ -126,7 +82,7 @@ impl State {
                 .filter(|other| **other == state)
                 .count()
         };
-        format!(
+        let mut text = format!(
             "{} calls, {} ended, {} ringing, {} up | {:.0} begin and {:.0} end a second",
             self.begun,
             self.ended,
@@ -134,7 +90,33 @@ impl State {
             in_state(LegState::Answered) + in_state(LegState::Up),
             rate(self.begun, begun),
             rate(self.ended, ended),
-        )
+        );
+        if self.missed > 0 {
+            text += &format!(" | {} changes missed", self.missed);
+        }
+        text
+    }
+}
+
+impl Consumer for Board {
+    fn see(&mut self, snapshot: &LegSnapshot) {
+        self.seen += 1;
+        self.begun = self.begun.max(snapshot.leg);
+        if snapshot.state.is_ended() {
+            self.active.remove(&snapshot.leg);
+            self.ended += 1;
+        } else {
+            self.active.insert(snapshot.leg, snapshot.state);
+        }
+    }
+
+    /// Takes it off the terminal.
+    fn finish(&mut self) -> Outcome {
+        self.line.finish_and_clear();
+        Outcome {
+            seen: self.seen,
+            result: Finding::Board,
+        }
     }
 }
 
@@ -158,7 +140,7 @@ mod tests {
         };
         board.see(&snapshot(1, LegState::Ended(Cause::HungUp)));
         board.see(&snapshot(3, LegState::Up));
-        let text = board.state.lock().expect("the state").text(Instant::now());
+        let text = board.text(Instant::now());
         assert!(
             text.starts_with("3 calls, 1 ended, 0 ringing, 1 up"),
             "{text}"

@@ -74,12 +74,13 @@ impl Books {
             entry(
                 "events drawn or conflated by the board",
                 expected.events,
-                totals.board + totals.shed,
+                totals.board + totals.board_shed,
             ),
             entry("final messages", totals.subscriptions, totals.finals),
             entry("malformed packets", expected.malformed, counts.malformed),
             entry("changes out of order", 0, totals.disorder),
-            entry("final messages with other totals", 0, totals.misreported),
+            entry("final messages that tell otherwise", 0, totals.misreported),
+            entry("topics of calls that are left", 0, totals.left_topics),
             entry("failures of the bus", 0, totals.failures),
         ]);
         Books { entries, lost }
@@ -113,6 +114,7 @@ mod tests {
             timelines: 5,
             board: 3,
             shed: 2,
+            board_shed: 2,
             subscriptions: 4,
             finals: 4,
             ..Totals::default()

@@ -43,8 +43,7 @@ pub(crate) fn run(
         signal_hook::flag::register(signal, stop.clone())
             .map_err(|error| Failure(format!("cannot take signals: {error}")))?;
     }
-    let board = Board::new(ProgressBar::new_spinner());
-    let feed = Feed::new(&cdr, board.clone())?;
+    let feed = Feed::new(&cdr, Board::new(ProgressBar::new_spinner()))?;
     crate::say(&format!("listening on {local}"));
 
     let begun = Instant::now();
@@ -74,7 +73,6 @@ pub(crate) fn run(
         switchboard
             .outbound()
             .for_each(|packet| send(&socket, &packet));
-        board.refresh();
     }
     let (feed, counts, farewells) = switchboard.stop(clock.now());
     farewells.iter().for_each(|packet| send(&socket, packet));
@@ -85,9 +83,7 @@ pub(crate) fn run(
         Some(path) => Some((Manifest::read(path)?, path.as_path())),
         None => None,
     };
-    let report = close(feed, counts, manifest, cdr, begun);
-    board.clear();
-    report
+    close(feed, counts, manifest, cdr, begun)
 }
 
 /// Sends. A datagram that does not go out is as good as lost on the way, and SIP copes with that.

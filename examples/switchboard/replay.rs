@@ -2,7 +2,8 @@
 //! capture, so every replay counts the same; the answers are made and go nowhere.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -63,12 +64,10 @@ pub(crate) fn run(
     }
     let board = Board::new(screen.add(ProgressBar::new_spinner()));
     let begun = Instant::now();
-    let feed = Feed::new(&cdr, board.clone())?;
-    let (feed, counts) = play(&capture, speed, feed, &progress, &board);
-    let report = close(feed, counts, manifest, cdr, begun);
+    let feed = Feed::new(&cdr, board)?;
+    let (feed, counts) = play(&capture, speed, feed, &progress);
     progress.finish_and_clear();
-    board.clear();
-    report
+    close(feed, counts, manifest, cdr, begun)
 }
 
 /// Plays all packets, then lets the time pass in which the last of them still matter.
@@ -77,7 +76,6 @@ fn play(
     speed: Option<f64>,
     feed: Feed,
     progress: &ProgressBar,
-    board: &Board,
 ) -> (Feed, crate::counts::Counts) {
     let local = capture
         .address()
@@ -99,7 +97,8 @@ fn play(
         // Time never goes back, whatever the capture says.
         now = now.max(*at);
         if let Some(speed) = speed {
-            wait(begun, (now - first).div_f64(speed), board);
+            let due = (now - first).div_f64(speed);
+            thread::sleep(due.saturating_sub(begun.elapsed()));
         }
         switchboard.receive(payload, *source, now);
         switchboard.outbound().for_each(drop);
@@ -109,18 +108,6 @@ fn play(
     switchboard.tick(now);
     let (feed, counts, _) = switchboard.stop(now);
     (feed, counts)
-}
-
-/// Waits until `due` after `begun`, and keeps the board fresh.
-fn wait(begun: Instant, due: Duration, board: &Board) {
-    loop {
-        let left = due.saturating_sub(begun.elapsed());
-        if left.is_zero() {
-            return;
-        }
-        std::thread::sleep(left.min(Duration::from_millis(100)));
-        board.refresh();
-    }
 }
 
 /// The example's own capture, for tests.

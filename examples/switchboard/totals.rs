@@ -12,11 +12,15 @@ use crate::consumer::{Finding, Outcome};
 pub(crate) struct Ended {
     /// What its subscriber told.
     pub(crate) outcome: Outcome,
-    /// What the final message says was delivered.
+    /// Whether the final message gives the reason for which the subscription was to end.
+    pub(crate) as_told: bool,
+    /// What it says was delivered.
     pub(crate) delivered: u64,
     /// What it says was shed.
     pub(crate) shed: u64,
-    /// What it says was discarded.
+    /// What a newer snapshot of the same call took the place of.
+    pub(crate) conflated: u64,
+    /// What the final message says was discarded.
     pub(crate) discarded: u64,
 }
 
@@ -35,12 +39,17 @@ pub(crate) struct Totals {
     pub(crate) finals: u64,
     /// Snapshots that subscribers saw.
     pub(crate) delivered: u64,
-    /// Snapshots shed by the board's conflation, by its final message.
+    /// Snapshots shed or conflated on the way to a subscriber.
     pub(crate) shed: u64,
-    /// Subscriptions whose final message does not say what the subscriber saw, or that discarded.
+    /// Subscriptions whose final message does not say what the subscriber saw, that discarded, or
+    /// that ended for another reason than they should have.
     pub(crate) misreported: u64,
+    /// Topics of calls that were left at the end.
+    pub(crate) left_topics: u64,
     /// Snapshots that the board saw.
     pub(crate) board: u64,
+    /// Those of `shed` that were on the way to the board.
+    pub(crate) board_shed: u64,
     /// Snapshots that the calls' own subscribers saw.
     pub(crate) timelines: u64,
     /// Changes out of order.
@@ -60,18 +69,23 @@ impl Totals {
     pub(crate) fn end(&mut self, ended: Ended) {
         let Ended {
             outcome: Outcome { seen, result },
+            as_told,
             delivered,
             shed,
+            conflated,
             discarded,
         } = ended;
         self.finals += 1;
         self.delivered += seen;
-        self.shed += shed;
-        if delivered != seen || discarded != 0 {
+        self.shed += shed + conflated;
+        if delivered != seen || discarded != 0 || !as_told {
             self.misreported += 1;
         }
         match result {
-            Finding::Board => self.board += seen,
+            Finding::Board => {
+                self.board += seen;
+                self.board_shed += shed + conflated;
+            }
             Finding::Timeline { disorder } => {
                 self.timelines += seen;
                 self.disorder += disorder;
