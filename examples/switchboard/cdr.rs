@@ -40,7 +40,12 @@ pub(crate) struct Cdr {
 impl Cdr {
     /// Begins a file.
     pub(crate) fn create(path: &Path) -> Result<Cdr, Failure> {
-        let file = File::create(path).map_err(|error| Failure::file(path, error))?;
+        let cannot = |error| Failure::file(path, error);
+        let file = File::create(path).map_err(cannot)?;
+        if !file.metadata().map_err(cannot)?.is_file() {
+            let what = "records go to a regular file, as they are read again at the end";
+            return Err(Failure::file(path, what));
+        }
         Ok(Cdr {
             file: BufWriter::new(file),
             seen: 0,
@@ -120,18 +125,65 @@ fn status(cause: Cause, answered: bool) -> u16 {
 }
 
 /// How many calls have a record in a file. A line that is no record, or a second one of the same
-/// call, is an error.
+/// call, is an error; one that was cut off, because the disk is full, is none at all.
 pub(crate) fn count(path: &Path) -> Result<u64, Failure> {
-    let file = File::open(path).map_err(|error| Failure::file(path, error))?;
+    let cannot = |error| Failure::file(path, error);
+    let mut file = BufReader::new(File::open(path).map_err(cannot)?);
     let mut legs = HashSet::new();
-    for (idx, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|error| Failure::file(path, error))?;
+    let mut line = String::new();
+    for number in 1.. {
+        line.clear();
+        file.read_line(&mut line).map_err(cannot)?;
+        if !line.ends_with('\n') {
+            break;
+        }
         let record: Record = serde_json::from_str(&line)
-            .map_err(|error| Failure::file(path, format!("line {}: {error}", idx + 1)))?;
+            .map_err(|error| Failure::file(path, format!("line {number}: {error}")))?;
         if !legs.insert(record.leg) {
-            let what = format!("line {}: call {} has two records", idx + 1, record.leg);
+            let what = format!("line {number}: call {} has two records", record.leg);
             return Err(Failure::file(path, what));
         }
     }
     Ok(legs.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::snapshot::Times;
+
+    #[test]
+    fn refuses_what_cannot_be_read_again() {
+        let refused = Cdr::create("/dev/null".as_ref()).expect_err("a device");
+        assert!(refused.0.contains("regular file"), "{refused}");
+    }
+
+    #[test]
+    fn a_record_that_was_cut_off_does_not_count() {
+        let name = format!("switchboard-cdr-{}.jsonl", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut file = Vec::new();
+        for leg in [1, 2] {
+            let snapshot = LegSnapshot {
+                leg,
+                call_id: "a".into(),
+                caller: "b".into(),
+                called: "c".into(),
+                change: 2,
+                state: LegState::Ended(Cause::Cancelled),
+                times: Times::default(),
+                published: Instant::now(),
+            };
+            write(&mut file, &snapshot).expect("a record");
+        }
+        for (cut, records) in [(0, 2), (1, 1), (9, 1)] {
+            std::fs::write(&path, &file[..file.len() - cut]).expect("the file");
+            assert_eq!(count(&path), Ok(records), "without the last {cut}");
+        }
+        std::fs::write(&path, file.repeat(2)).expect("the file");
+        count(&path).expect_err("calls with two records");
+        std::fs::remove_file(path).expect("the file");
+    }
 }

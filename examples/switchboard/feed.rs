@@ -334,18 +334,25 @@ mod tests {
         }
     }
 
-    fn feed() -> Feed {
-        Feed::new("/dev/null".as_ref(), Board::new(ProgressBar::hidden())).expect("a feed")
+    /// Runs `publish` on a feed to its end.
+    fn totals(name: &str, publish: impl FnOnce(&mut Feed)) -> Totals {
+        let file = format!("switchboard-feed-{name}-{}.jsonl", std::process::id());
+        let file = std::env::temp_dir().join(file);
+        let mut feed = Feed::new(&file, Board::new(ProgressBar::hidden())).expect("a feed");
+        publish(&mut feed);
+        let totals = feed.finish();
+        std::fs::remove_file(file).expect("the records");
+        totals
     }
 
     #[test]
     fn every_subscription_gets_its_final_message_and_no_topic_is_left() {
-        let mut feed = feed();
-        for leg in 1..=100 {
-            feed.publish(snapshot(leg, 1, LegState::Arrived));
-            feed.publish(snapshot(leg, 2, LegState::Ended(Cause::Cancelled)));
-        }
-        let totals = feed.finish();
+        let totals = totals("finals", |feed| {
+            for leg in 1..=100 {
+                feed.publish(snapshot(leg, 1, LegState::Arrived));
+                feed.publish(snapshot(leg, 2, LegState::Ended(Cause::Cancelled)));
+            }
+        });
         assert_eq!((totals.subscriptions, totals.finals), (103, 103));
         assert_eq!(
             (totals.timelines, totals.latency, totals.cdr),
@@ -361,9 +368,9 @@ mod tests {
 
     #[test]
     fn a_call_that_does_not_end_leaves_its_topic_and_is_told_of() {
-        let mut feed = feed();
-        feed.publish(snapshot(1, 1, LegState::Arrived));
-        let totals = feed.finish();
+        let totals = totals("left", |feed| {
+            feed.publish(snapshot(1, 1, LegState::Arrived));
+        });
         assert_eq!((totals.left_topics, totals.disorder), (1, 1));
         assert_eq!((totals.subscriptions, totals.finals), (4, 4));
         assert_eq!(totals.misreported, 1, "it was not ended by its topic's end");
@@ -371,9 +378,9 @@ mod tests {
 
     #[test]
     fn a_change_of_an_unknown_call_is_a_failure_and_no_panic() {
-        let mut feed = feed();
-        feed.publish(snapshot(1, 2, LegState::Ringing));
-        let totals = feed.finish();
+        let totals = totals("unknown", |feed| {
+            feed.publish(snapshot(1, 2, LegState::Ringing));
+        });
         assert_eq!((totals.published, totals.failures), (0, 1));
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::ProgressBar;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::board::Board;
 use crate::capture::{Datagram, Recorder};
@@ -23,6 +24,8 @@ use crate::switchboard::Switchboard;
 
 /// How late a timer or a signal may be noticed.
 const TICK: Duration = Duration::from_millis(20);
+/// Exit code if a second signal comes before all is done: there are no books then.
+const IMPATIENT: i32 = 2;
 /// No datagram is longer.
 const MAX_DATAGRAM: usize = 65_535;
 
@@ -40,7 +43,9 @@ pub(crate) fn run(
     let mut recorder = record.map(|path| Recorder::create(&path)).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, stop.clone())
+        // In this order: the first signal sets the flag, a second one does not wait for the end.
+        flag::register_conditional_shutdown(signal, IMPATIENT, stop.clone())
+            .and_then(|_| flag::register(signal, stop.clone()))
             .map_err(|error| Failure(format!("cannot take signals: {error}")))?;
     }
     let feed = Feed::new(&cdr, Board::new(ProgressBar::new_spinner()))?;
