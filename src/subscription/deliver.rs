@@ -86,7 +86,8 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
     Ran::Budget
 }
 
-fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
+/// Hands one over to the handler; without one it is discarded.
+pub(super) fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
     match parcel {
         Parcel::Message(message) => {
             if passes(consumer, duty, &message) {

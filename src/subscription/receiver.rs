@@ -317,12 +317,17 @@ fn look_again(looks: &mut u32) {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let behind_gap = self.behind_gap.take();
-        drop(behind_gap);
-        if !self.ended {
-            let duty = self.take_duty();
-            abandon(duty);
+        if self.ended {
+            return;
         }
+        let mut duty = self.take_duty();
+        if let Some(parcel) = self.behind_gap.take() {
+            // It was taken, but given to nobody. There is no handler, so it is discarded and counted.
+            ConsumerCell::open(&mut duty, |consumer, duty| {
+                deliver::deliver(consumer, duty, parcel);
+            });
+        }
+        abandon(duty);
     }
 }
 
