@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# A reader must not trip over form, and what the compiler or clippy can find nobody should have to look for.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo fmt --all --check
+cargo fmt --manifest-path fuzz/Cargo.toml --check
+cargo clippy --workspace --all-targets --all-features -- -D warnings
