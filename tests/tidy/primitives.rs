@@ -70,7 +70,9 @@ pub(crate) fn std_primitives(source: &Source) -> Vec<String> {
                 || segments.starts_with(&loom_static));
         let is_primitive = matches!(
             segments.as_slice(),
-            ["std" | "core" | "alloc", "sync" | "thread", ..] | ["loom", ..]
+            ["std" | "core" | "alloc", "sync" | "thread", ..]
+                | ["std" | "core", "cell", "UnsafeCell", ..]
+                | ["loom", ..]
         );
         is_primitive && !is_static
     });
@@ -244,6 +246,7 @@ mod tests {
             "fn f() { std::thread::sleep(d) }",
             "type A = <core::sync::atomic::AtomicBool as X>::Y;",
             "use loom::cell;",
+            "use std::cell::{Cell, UnsafeCell};",
         ] {
             assert_eq!(count(std_primitives, "src/bus.rs", bad), 1, "{bad}");
             assert_eq!(count(std_primitives, "src/sync/std.rs", bad), 0, "{bad}");
