@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# A lock file that does not fit would be changed on the quiet.
+cargo tree --locked >/dev/null
+cargo tree --locked --manifest-path fuzz/Cargo.toml >/dev/null
 cargo fmt --all --check
 cargo fmt --manifest-path fuzz/Cargo.toml --check
 cargo clippy --workspace --all-targets --all-features -- -D warnings
