@@ -134,10 +134,16 @@ pub(crate) mod atomic {
         }
     }
 
-    #[derive(Debug)]
     pub(crate) struct AtomicPtr<T> {
         shadow: raw::AtomicUsize,
         value: raw::AtomicPtr<T>,
+    }
+
+    /// Without a bound on `T`, as std's is.
+    impl<T> ::std::fmt::Debug for AtomicPtr<T> {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            f.debug_struct("AtomicPtr").finish_non_exhaustive()
+        }
     }
 
     #[allow(dead_code, reason = "a stand-in has the whole interface")]
