@@ -33,11 +33,6 @@ pub(crate) fn pin() -> Guard {
         .unwrap_or_else(|_| COLLECTOR.register().pin())
 }
 
-/// Lets garbage of this thread be collected; cheap enough for the control path, too dear for publish.
-pub(crate) fn flush() {
-    pin().flush();
-}
-
 /// A pointer to an immutable value, or null. Readers load it under a guard, without a lock; whoever replaces
 /// it holds the lock that its owner uses for changes.
 #[derive(Debug)]

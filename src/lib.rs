@@ -1,27 +1,60 @@
 //! In-process publish/subscribe for latency-sensitive services.
 
-#![allow(dead_code, unused_imports)] // until the parts are put together
 #![allow(
     clippy::disallowed_types,
-    reason = "the lint sees through the re-exports of `sync` and takes the facade for std"
+    reason = "clippy cannot tell std's types from those that crate::sync re-exports; tests/tidy.rs can"
 )]
 
 mod sync;
 
 mod epoch;
+mod error;
 #[allow(unreachable_pub, reason = "the models reach it through `internals`")]
 mod queue;
+mod stats;
+
+mod message;
 mod worker;
+
+mod subscription;
+
+mod topic;
+
+mod builder;
+mod bus;
+
+pub use builder::{BusBuilder, DEFAULT_MESSAGE_BUDGET};
+pub use bus::{Bus, BusStats, ShutdownReport};
+pub use error::{
+    BuildError, ForwardError, RecvError, SubscribeError, TopicError, TryRecvError, WaitError,
+    WouldDeadlock,
+};
+pub use message::{
+    ChangeKind, FinalMessage, FinalReason, Gap, Message, MessageId, MessageType, Origin, Receipt,
+    SubscriptionChange, Timestamp, TypeInfo,
+};
+pub use stats::Durations;
+pub use subscription::{
+    Conflate, ConflateKey, Congestion, Delivery, Executor, Handled, JoinFuture, ManualExecutor,
+    Overflow, OwnThread, PanicPolicy, Receiver, RecvFuture, Subscription, SubscriptionStats, Task,
+    WaitStrategy,
+};
+pub use topic::{
+    Discarded, Forward, HandlerPanic, MAX_NAME_LEN, PublishError, SubscriptionBuilder, Topic,
+    TopicStats,
+};
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may
 /// change or go at any time.
 #[cfg(any(loom, feature = "internals"))]
 #[doc(hidden)]
 pub mod internals {
+    pub use crate::message::RawDelivery;
     pub use crate::queue::ring::Ring;
     pub use crate::queue::room::RoomWaiters;
     pub use crate::queue::shedding::{Evicted, Shedding};
     pub use crate::queue::spill::Retired;
     pub use crate::queue::{Close, Pinned, Pointer, Pop, Push};
+    pub use crate::subscription::hold::HeldPublish;
     pub use crate::worker::internals as worker;
 }

@@ -1,4 +1,4 @@
-//! The tail word of a ring: `{ position, SPILLING, CLOSED, PARKED }` in one integer, and every transition that
+//! The tail word of a ring: `{ position, NOTIFIED, SPILLING, CLOSED, PARKED }` in one integer, and every transition that
 //! may be made on it. All of them are read-modify-writes, so that order, close and wake-up follow from the
 //! modification order of this one word, without a store-load argument.
 
@@ -15,6 +15,8 @@ use std::fmt;
 /// | 0 or 1 | 1 | 0 | closed; somebody runs, or ran, the consumer to its end |
 /// | 1 | 0 | 1 | open and at rest; a spill queue that could not be retired in time is still there |
 /// | any | 1 | 1 | never: to close clears PARKED, and to park fails when closed |
+///
+/// NOTIFIED goes with any of them but PARKED.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Tail(u64);
 
@@ -26,7 +28,10 @@ const CLOSED: u64 = 1 << 1;
 /// Set by a push whose position lives behind the ring; cleared by the consumer once every position is
 /// consumed. While it is clear, no position lives behind the ring.
 const SPILLING: u64 = 1 << 2;
-const FLAGS: u64 = PARKED | CLOSED | SPILLING;
+/// Set by a producer that has something else to tell than an item; cleared by the consumer, which does not
+/// park while it is set, but looks around once more. Excludes PARKED.
+const NOTIFIED: u64 = 1 << 3;
+const FLAGS: u64 = PARKED | CLOSED | SPILLING | NOTIFIED;
 const ONE_POSITION: u64 = FLAGS + 1;
 
 impl Tail {
@@ -130,9 +135,36 @@ impl TailWord {
         self.0.fetch_and(!PARKED, Ordering::AcqRel) & PARKED != 0
     }
 
-    /// Gives up the duty, if nothing was pushed and nobody closed since the consumer reached `head`.
+    /// Makes the consumer look around once more before it parks. True if it was parked: the caller now has
+    /// the duty.
+    pub(crate) fn notify(&self) -> bool {
+        let mut seen = self.peek();
+        loop {
+            let next = if seen.is_parked() {
+                seen.0 & !PARKED
+            } else {
+                seen.0 | NOTIFIED
+            };
+            // AcqRel: as in `claim`; Release also makes what is to be told visible to `park`, which fails.
+            match self
+                .0
+                .compare_exchange_weak(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return seen.is_parked(),
+                Err(now) => seen = Tail(now),
+            }
+        }
+    }
+
+    /// Gives up the duty, if nothing was pushed, nobody closed since the consumer reached `head`, and nobody
+    /// notified it.
     pub(crate) fn park(&self, head: u64) -> bool {
         let seen = self.peek();
+        if seen.0 & NOTIFIED != 0 {
+            // AcqRel: Acquire, so that what is to be told is visible; Release keeps the chain of this word.
+            self.0.fetch_and(!NOTIFIED, Ordering::AcqRel);
+            return false;
+        }
         if seen.position() != head || seen.is_closed() {
             return false;
         }
@@ -172,6 +204,7 @@ mod tests {
         assert_eq!(PARKED & CLOSED, 0);
         assert_eq!(PARKED & SPILLING, 0);
         assert_eq!(CLOSED & SPILLING, 0);
+        assert_eq!((PARKED | CLOSED | SPILLING) & NOTIFIED, 0);
         assert_eq!(FLAGS & (ONE_POSITION - 1), FLAGS);
         assert_eq!(FLAGS + 1, ONE_POSITION);
     }
@@ -190,6 +223,9 @@ mod tests {
         assert!(!word.park(0), "a position is not consumed");
         assert!(!word.stop_spilling(0));
         assert!(word.stop_spilling(1));
+        assert!(word.park(1));
+        assert!(word.notify() && !word.notify(), "the first takes the duty");
+        assert!(!word.park(1), "notified");
         assert!(word.park(1));
         let before = word.close();
         assert!(before.is_parked() && !before.is_closed());

@@ -3,6 +3,8 @@
 //! from the producers' side ([`shedding`]), and the protocol of those who wait for room ([`room`]). Generic:
 //! nothing here knows what a message or a subscription is.
 
+#[cfg(any(loom, feature = "internals"))]
+pub(crate) mod hold;
 pub(crate) mod index;
 pub(crate) mod ring;
 pub(crate) mod room;

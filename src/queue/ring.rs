@@ -66,6 +66,15 @@ unsafe impl<T: Pointer> Send for Ring<T> {}
 // SAFETY: as above
 unsafe impl<T: Pointer> Sync for Ring<T> {}
 
+/// What became of the attempt to claim a position.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// Claimed: the word as it was before, and where the position lives.
+    Position(Tail, Place),
+    Full,
+    Closed,
+}
+
 /// What a push finds out about room.
 enum Room {
     In(Place),
@@ -104,18 +113,29 @@ impl<T: Pointer> Ring<T> {
 
     /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word. `pinned`
     /// keeps a spill queue alive that the consumer retires meanwhile.
+    #[inline]
     pub fn push(&self, item: T, limit: u64, pinned: &impl Pinned) -> Push<T> {
+        match self.claim(limit) {
+            Claim::Position(seen, place) => self.write(seen, place, item, pinned),
+            Claim::Full => Push::Full(item),
+            Claim::Closed => Push::Closed(item),
+        }
+    }
+
+    /// Claims the next position: from here on the consumer waits for it to be written.
+    #[inline]
+    pub(super) fn claim(&self, limit: u64) -> Claim {
         let mut seen = self.tail.peek();
         loop {
             if seen.is_closed() {
-                return Push::Closed(item);
+                return Claim::Closed;
             }
             let place = match self.room(seen, limit) {
                 Room::In(place) => place,
                 Room::None | Room::StaleTail => {
                     let now = self.tail.peek();
                     if now == seen {
-                        return Push::Full(item);
+                        return Claim::Full;
                     }
                     seen = now;
                     continue;
@@ -126,13 +146,21 @@ impl<T: Pointer> Ring<T> {
                 self.spill.install();
             }
             match self.tail.claim(seen, place) {
-                Ok(()) => break self.write(seen, place, item, pinned),
+                Ok(()) => return Claim::Position(seen, place),
                 Err(now) => seen = now,
             }
         }
     }
 
-    fn write(&self, claimed: Tail, place: Place, item: T, pinned: &impl Pinned) -> Push<T> {
+    /// Writes what a claim was made for.
+    #[inline]
+    pub(super) fn write(
+        &self,
+        claimed: Tail,
+        place: Place,
+        item: T,
+        pinned: &impl Pinned,
+    ) -> Push<T> {
         let at = claimed.position();
         match place {
             Place::Ring => {
@@ -205,14 +233,14 @@ impl<T: Pointer> Ring<T> {
         self.tail.unpark()
     }
 
+    /// Makes the consumer look around once more before it parks. True if the caller has the duty now.
+    pub fn notify(&self) -> bool {
+        self.tail.notify()
+    }
+
     /// True: it accepts no more. False may be old news.
     pub fn is_closed(&self) -> bool {
         self.tail.peek().is_closed()
-    }
-
-    /// True if the consumer was at rest just now; it may be running already.
-    pub fn is_parked(&self) -> bool {
-        self.tail.peek().is_parked()
     }
 
     /// How many positions were ever claimed. May be old news.

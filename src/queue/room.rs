@@ -16,6 +16,12 @@ pub struct RoomWaiters<W> {
     waiters: Mutex<Vec<W>>,
 }
 
+impl<W> Default for RoomWaiters<W> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<W> RoomWaiters<W> {
     /// Nobody waits.
     pub fn new() -> Self {

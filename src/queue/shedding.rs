@@ -35,6 +35,8 @@ struct Inner<K, T> {
     /// How many entries are live and can be shed.
     live: usize,
     state: State,
+    /// The consumer is to look around once more before it parks.
+    notified: bool,
     /// How many items were ever accepted.
     pushed: u64,
 }
@@ -59,6 +61,12 @@ pub enum Evicted<T> {
     Conflated(T),
 }
 
+impl<K: Hash + Eq + Clone, T> Default for Shedding<K, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
     /// An empty queue. The caller starts with the duty to run the consumer.
     pub fn new() -> Self {
@@ -69,6 +77,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
                 by_key: HashMap::new(),
                 live: 0,
                 state: State::Running,
+                notified: false,
                 pushed: 0,
             }),
         }
@@ -134,9 +143,24 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
         parked
     }
 
+    /// Makes the consumer look around once more before it parks. True if the caller has the duty now.
+    pub fn notify(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let parked = inner.state == State::Parked;
+        if parked {
+            inner.state = State::Running;
+        } else {
+            inner.notified = true;
+        }
+        parked
+    }
+
     /// Gives up the duty, if there is nothing to do.
     pub fn park(&self) -> bool {
         let mut inner = self.inner.lock();
+        if std::mem::take(&mut inner.notified) {
+            return false;
+        }
         if inner.state != State::Running || !inner.entries.is_empty() {
             return false;
         }
@@ -168,7 +192,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
     }
 
     /// How many items wait.
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.inner.lock().live
     }
 
@@ -180,11 +204,6 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
     /// Accepts no more.
     pub fn is_closed(&self) -> bool {
         self.inner.lock().state == State::Closed
-    }
-
-    /// At rest just now.
-    pub fn is_parked(&self) -> bool {
-        self.inner.lock().state == State::Parked
     }
 }
 
@@ -274,7 +293,7 @@ mod tests {
             queue.push(3, None, 2),
             (Push::Queued { at: 2 }, Evicted::Shed(1))
         );
-        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.waiting(), 2);
         assert!(!queue.park());
         assert_eq!(
             (queue.pop(), queue.pop(), queue.pop()),

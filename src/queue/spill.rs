@@ -14,6 +14,10 @@
     unsafe_code,
     reason = "the queue hangs on an atomic pointer, retired through the epoch"
 )]
+#![allow(
+    clippy::vec_box,
+    reason = "producers hold pointers to the boxes: they must not move"
+)]
 
 use super::{Pinned, Pointer};
 use crate::sync::SegQueue;

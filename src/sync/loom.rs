@@ -13,7 +13,18 @@
 
 pub(crate) use super::weak_queue::{ArrayQueue, SegQueue};
 pub(crate) use ::loom::cell::UnsafeCell as LoomCell;
-pub(crate) use ::loom::thread_local;
+
+/// loom's, which knows no `const` initialisers: they are evaluated on first use, like the others.
+macro_rules! local {
+    ($(#[$attr:meta])* static $name:ident: $t:ty = const { $init:expr };) => {
+        ::loom::thread_local! { $(#[$attr])* static $name: $t = $init; }
+    };
+    ($($other:tt)*) => {
+        ::loom::thread_local! { $($other)* }
+    };
+}
+
+pub(crate) use local as thread_local;
 
 pub(crate) mod atomic {
     use ::loom::sync::atomic as raw;
@@ -139,10 +150,9 @@ pub(crate) mod atomic {
         value: raw::AtomicPtr<T>,
     }
 
-    /// Without a bound on `T`, as std's is.
     impl<T> ::std::fmt::Debug for AtomicPtr<T> {
         fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-            f.debug_struct("AtomicPtr").finish_non_exhaustive()
+            f.write_str("AtomicPtr")
         }
     }
 

@@ -7,13 +7,13 @@
 //! ([`unmodelled`]) is std's in both builds: reference counts of the bus's own objects, and counters that
 //! nobody reads through.
 
-#![expect(clippy::disallowed_types, reason = "the one place that may name them")]
-
+pub(crate) mod clock;
 #[cfg(loom)]
 mod loom;
 mod parker;
 #[cfg(not(loom))]
 mod std;
+mod unwind;
 mod weak_queue;
 
 #[cfg(loom)]
@@ -21,10 +21,13 @@ pub(crate) use self::loom::*;
 #[cfg(not(loom))]
 pub(crate) use self::std::*;
 pub(crate) use parker::Parker;
+pub(crate) use unwind::contain;
 
 /// std's in both builds. Under loom nothing here is a point at which threads interleave, and nothing here
 /// gives the model a happens-before edge: never use it for what one thread must see of another.
 pub(crate) mod unmodelled {
-    pub(crate) use ::std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+    #[cfg(test)]
+    pub(crate) use ::std::sync::atomic::AtomicUsize;
+    pub(crate) use ::std::sync::atomic::{AtomicU32, AtomicU64};
     pub(crate) use ::std::sync::{Arc, OnceLock, RwLock, Weak};
 }

@@ -15,7 +15,7 @@ pub(crate) mod atomic {
 }
 
 pub(crate) mod thread {
-    pub(crate) use ::std::thread::{Builder, JoinHandle, ThreadId, current, sleep, yield_now};
+    pub(crate) use ::std::thread::{Builder, JoinHandle, sleep, yield_now};
 }
 
 pub(crate) mod hint {
@@ -40,10 +40,6 @@ impl<T> UnsafeCell<T> {
     #[inline(always)]
     pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
         f(self.0.get())
-    }
-
-    pub(crate) fn get_mut(&mut self) -> &mut T {
-        self.0.get_mut()
     }
 }
 

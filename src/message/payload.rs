@@ -1,0 +1,283 @@
+//! One pointer to a message of any payload type, and the two ways of owning it: as a *handle* (one reference
+//! of the `PayloadArc`) or as a *delivery* (one of the header's count, see [`Deliveries`](super::header)).
+//! This is all the unsafe code of messages; it knows nothing of mailboxes.
+
+#![expect(
+    unsafe_code,
+    reason = "type erasure: a thin pointer, cast back to what it was made from"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "lib.rs re-exports RawDelivery for the models and benches"
+)]
+
+use super::Message;
+use super::header::{Added, Header, Origin, Removed};
+use super::message_type::TypeInfo;
+use crate::queue::Pointer;
+use crate::sync::{PayloadArc, contain};
+use std::any::TypeId;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+/// What is allocated: one block a message.
+#[repr(C)]
+struct Inner<T> {
+    /// First, so that a pointer to it is one to the whole.
+    header: Header,
+    payload: T,
+}
+
+/// What depends on the payload's type. Each function wants a pointer that came from [`Erased::new`] of that
+/// type, to a message that lives.
+#[derive(Debug)]
+pub(crate) struct VTable {
+    /// Gives up one handle.
+    release: unsafe fn(NonNull<Header>),
+    /// Makes one more handle.
+    retain: unsafe fn(NonNull<Header>),
+    /// True if the only handle is the caller's.
+    is_unique: unsafe fn(NonNull<Header>) -> bool,
+    /// A function because `TypeId::of` is const only since Rust 1.91.
+    payload_type: fn() -> TypeId,
+}
+
+struct VTableOf<T>(T);
+
+impl<T: Send + Sync + 'static> VTableOf<T> {
+    const VTABLE: &'static VTable = &VTable {
+        release: release::<T>,
+        retain: retain::<T>,
+        is_unique: is_unique::<T>,
+        payload_type: TypeId::of::<T>,
+    };
+}
+
+/// A payload whose drop panics is contained (R2); its memory is freed all the same.
+///
+/// # Safety
+/// `header` came from [`Erased::new`] of a `T`, and the caller owns a handle, which is given up.
+unsafe fn release<T>(header: NonNull<Header>) {
+    // SAFETY: guaranteed by caller; `Inner` begins with its header
+    let arc = unsafe { PayloadArc::<Inner<T>>::from_raw(header.as_ptr().cast()) };
+    contain(|| drop(arc));
+}
+
+/// # Safety
+/// `header` came from [`Erased::new`] of a `T`, and the caller owns a handle or a delivery.
+unsafe fn retain<T>(header: NonNull<Header>) {
+    // SAFETY: guaranteed by caller; the reference is lent
+    let arc = unsafe { PayloadArc::<Inner<T>>::from_raw(header.as_ptr().cast()) };
+    // Two references go out again: the lent one and the new one.
+    let _raw = PayloadArc::into_raw(arc.clone());
+    let _raw = PayloadArc::into_raw(arc);
+}
+
+/// # Safety
+/// `header` came from [`Erased::new`] of a `T`, and the caller owns a handle.
+unsafe fn is_unique<T>(header: NonNull<Header>) -> bool {
+    // SAFETY: guaranteed by caller; the reference is lent, see `ManuallyDrop`
+    let arc = unsafe { PayloadArc::<Inner<T>>::from_raw(header.as_ptr().cast()) };
+    ManuallyDrop::new(arc).is_unique()
+}
+
+/// Set in the address of an [`Erased`] that owns a delivery.
+const DELIVERY: usize = 1;
+
+/// Owns a handle or a delivery of a message.
+///
+/// | lowest bit of the address | owns | clone | drop |
+/// |---|---|---|---|
+/// | 0 | a handle | takes a handle | gives up the handle |
+/// | 1 | a delivery | takes a handle | removes one delivery; the last one gives up the handle of all |
+#[repr(transparent)]
+pub(super) struct Erased(NonNull<Header>);
+
+// SAFETY: `new` takes payloads that are Send + Sync only; the header is shared by atomics alone
+unsafe impl Send for Erased {}
+// SAFETY: as above; `&Erased` gives `&T` and clones
+unsafe impl Sync for Erased {}
+
+impl Erased {
+    #[inline]
+    pub(super) fn new<T: Send + Sync + 'static>(
+        info: &'static TypeInfo,
+        payload: T,
+        origin: Origin,
+    ) -> Self {
+        let header = Header::new(VTableOf::<T>::VTABLE, info, origin);
+        let inner = PayloadArc::into_raw(PayloadArc::new(Inner { header, payload }));
+        let header = NonNull::new(inner.cast::<Header>().cast_mut());
+        Self(header.expect("into_raw never gives null"))
+    }
+
+    #[inline]
+    fn owns_delivery(&self) -> bool {
+        self.0.addr().get() & DELIVERY != 0
+    }
+
+    /// Without the tag.
+    #[inline]
+    fn pointer(&self) -> NonNull<Header> {
+        let untagged = self.0.as_ptr().map_addr(|addr| addr & !DELIVERY);
+        debug_assert!(!untagged.is_null());
+        // SAFETY: a header is aligned to 8, so what is left is the address of one and not 0
+        unsafe { NonNull::new_unchecked(untagged) }
+    }
+
+    #[inline]
+    pub(super) fn header(&self) -> &Header {
+        // SAFETY: what `self` owns keeps the message alive
+        unsafe { self.pointer().as_ref() }
+    }
+
+    /// The payload, if it is a `T`.
+    #[inline]
+    pub(super) fn get<T: 'static>(&self) -> Option<&T> {
+        if (self.header().vtable.payload_type)() != TypeId::of::<T>() {
+            return None;
+        }
+        // SAFETY: the vtable is that of the type in `new`, which is T; what `self` owns keeps it alive
+        let inner = unsafe { self.pointer().cast::<Inner<T>>().as_ref() };
+        Some(&inner.payload)
+    }
+}
+
+impl Clone for Erased {
+    #[inline]
+    fn clone(&self) -> Self {
+        let pointer = self.pointer();
+        // SAFETY: the vtable is of the payload's type, and `self` owns a handle or a delivery
+        unsafe { (self.header().vtable.retain)(pointer) };
+        Self(pointer)
+    }
+}
+
+impl Drop for Erased {
+    #[inline]
+    fn drop(&mut self) {
+        if self.owns_delivery() {
+            // SAFETY: `self` owns that delivery
+            unsafe { RawDelivery(self.pointer()).refund(1) };
+        } else {
+            // SAFETY: the vtable is of the payload's type, and `self` owns a handle
+            unsafe { (self.header().vtable.release)(self.pointer()) };
+        }
+    }
+}
+
+/// What a slot of a mailbox holds: a pointer to a message, never null, with the low three bits clear. Each of
+/// the `n` copies that [`RawDelivery::new`] stands for is owned once, by whoever took it out of its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct RawDelivery(NonNull<Header>);
+
+// SAFETY: as for `Erased`: it is a pointer to a message that threads share
+unsafe impl Send for RawDelivery {}
+// SAFETY: as above
+unsafe impl Sync for RawDelivery {}
+
+impl RawDelivery {
+    /// Turns what `message` owns into `n` deliveries. Called before the first of them is pushed anywhere;
+    /// those that no mailbox takes go back by [`Self::refund`].
+    ///
+    /// Free of read-modify-writes when `message` is the only handle (a message that was just made), and when
+    /// it owns a delivery and `n` is 1 (a message that is passed on).
+    #[inline]
+    pub fn new(message: Message, n: u32) -> Self {
+        assert!(n > 0, "no deliveries to make");
+        let n = n as usize;
+        let erased = ManuallyDrop::new(message.0);
+        let (pointer, header) = (erased.pointer(), erased.header());
+        if erased.owns_delivery() {
+            if n > 1 {
+                // It is one of them already, and so the count cannot have been zero.
+                let added = header.deliveries.add(n - 1);
+                debug_assert_eq!(added, Added::Joined);
+            }
+            return Self(pointer);
+        }
+        // SAFETY: the vtable is of the payload's type, and `erased` owns a handle
+        if unsafe { (header.vtable.is_unique)(pointer) } {
+            // Ours is the only handle, so none stands for deliveries: there are none.
+            header.deliveries.start(n);
+        } else if header.deliveries.add(n) == Added::Joined {
+            // SAFETY: as above, and it is given up here: `erased` is not dropped
+            unsafe { (header.vtable.release)(pointer) };
+        }
+        Self(pointer)
+    }
+
+    /// The pointer for a slot: not null, the low three bits clear.
+    #[inline]
+    pub fn as_ptr(self) -> *mut () {
+        self.0.as_ptr().cast()
+    }
+
+    /// # Safety
+    /// `pointer` came from [`Self::as_ptr`], without tags.
+    #[inline]
+    pub unsafe fn from_ptr(pointer: *mut ()) -> Self {
+        debug_assert!(!pointer.is_null());
+        // SAFETY: guaranteed by caller
+        Self(unsafe { NonNull::new_unchecked(pointer.cast()) })
+    }
+
+    /// Gives back `r` deliveries: those that no mailbox took, or that were evicted. May drop the payload, so
+    /// never under a lock or a pin (R1).
+    ///
+    /// # Safety
+    /// The caller owns `r` deliveries of this message.
+    #[inline]
+    pub unsafe fn refund(self, r: u32) {
+        if r == 0 {
+            return;
+        }
+        // SAFETY: the caller's deliveries keep the message alive until they are removed
+        let header = unsafe { self.0.as_ref() };
+        let vtable = header.vtable;
+        // From here on nothing of the message is touched, unless ours were the last.
+        if header.deliveries.remove(r as usize) == Removed::Last {
+            // SAFETY: the vtable is of the payload's type; the handle of all deliveries is ours to give up
+            unsafe { (vtable.release)(self.0) };
+        }
+    }
+
+    /// One delivery becomes a message that owns it. No atomic operation.
+    ///
+    /// # Safety
+    /// The caller owns one delivery of this message, and gives it away.
+    #[inline]
+    pub unsafe fn into_message(self) -> Message {
+        let tagged = self.0.as_ptr().map_addr(|addr| addr | DELIVERY);
+        // SAFETY: an address with a bit set is not null
+        Message(Erased(unsafe { NonNull::new_unchecked(tagged) }))
+    }
+}
+
+/// A mailbox's queue holds messages that own deliveries; in and out without an atomic operation.
+// SAFETY: the pointer is not null, and a message turned into a delivery and back is the same message
+unsafe impl Pointer for Message {
+    #[inline]
+    fn into_ptr(self) -> *mut () {
+        RawDelivery::new(self, 1).as_ptr()
+    }
+
+    #[inline]
+    unsafe fn from_ptr(ptr: *mut ()) -> Self {
+        // SAFETY: guaranteed by caller: it came from `into_ptr`
+        let delivery = unsafe { RawDelivery::from_ptr(ptr) };
+        // SAFETY: the one delivery that `into_ptr` made or gave up, and the caller takes it once
+        unsafe { delivery.into_message() }
+    }
+}
+
+impl Message {
+    /// A message that owns a delivery, as mailboxes hold them.
+    #[inline]
+    pub(crate) fn into_one_delivery(self) -> Self {
+        let raw = RawDelivery::new(self, 1);
+        // SAFETY: one delivery was counted, and this is it
+        unsafe { raw.into_message() }
+    }
+}

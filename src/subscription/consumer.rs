@@ -1,0 +1,77 @@
+//! What belongs to whoever runs a subscription: its handler and all that the handler captured, and the hooks
+//! that publishers borrow. It is emptied on the final run (L4), so nothing of the user's outlives that.
+
+#![expect(
+    unsafe_code,
+    reason = "the cell is opened with the duty, which exists once"
+)]
+
+use super::filter::Hooks;
+use super::state::{Duty, Home};
+use crate::message::{FinalMessage, Gap, Message};
+use crate::sync::UnsafeCell;
+use crate::sync::unmodelled::Arc;
+
+pub(crate) type EachFn = Box<dyn FnMut(&Message) + Send>;
+pub(crate) type BatchFn = Box<dyn FnMut(&[Message]) + Send>;
+pub(crate) type FinalFn = Box<dyn FnOnce(&FinalMessage) + Send>;
+pub(crate) type GapFn = Box<dyn FnMut(&Gap) + Send>;
+
+/// How messages are handled.
+#[derive(Default)]
+pub(crate) enum Handler {
+    /// One by one.
+    Each(EachFn),
+    /// Several at once.
+    Batch(Batch),
+    /// A receiver takes them; or nobody does any more, and they are discarded.
+    #[default]
+    None,
+}
+
+pub(crate) struct Batch {
+    pub(crate) call: BatchFn,
+    pub(crate) max: usize,
+    /// Kept from call to call, so that a batch costs no allocation.
+    pub(crate) ready: Vec<Message>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Consumer {
+    pub(crate) handler: Handler,
+    /// True: the handler itself gets gap notices and the final message. Typed handlers do not.
+    pub(crate) general: bool,
+    pub(crate) on_gap: Option<GapFn>,
+    pub(crate) on_final: Option<FinalFn>,
+    /// A handler that panicked is kept for its final message only.
+    pub(crate) discarding: bool,
+    pub(crate) hooks: Option<Arc<Hooks>>,
+    pub(crate) home: Option<Arc<dyn Home>>,
+    /// Messages until the next one whose times are taken.
+    pub(crate) sample_in: u32,
+}
+
+/// The consumer of one subscription. Opened by the holder of the duty only.
+pub(crate) struct ConsumerCell(UnsafeCell<Consumer>);
+
+// SAFETY: what is inside is Send, and the duty, which exists once, is needed to get at it
+unsafe impl Send for ConsumerCell {}
+// SAFETY: as above; the duty passes from thread to thread with happens-before, through the mailbox's tail word
+// or a queue of the pool
+unsafe impl Sync for ConsumerCell {}
+
+impl ConsumerCell {
+    pub(crate) fn new(consumer: Consumer) -> Self {
+        Self(UnsafeCell::new(consumer))
+    }
+
+    /// Opens the cell of the subscription that `duty` is for. `f` does not open it again.
+    pub(crate) fn open<R>(duty: &mut Duty, f: impl FnOnce(&mut Consumer, &Duty) -> R) -> R {
+        let duty = &*duty;
+        duty.consumer.0.with_mut(|consumer| {
+            // SAFETY: `duty` is the only one of this subscription, and borrowed exclusively meanwhile
+            f(unsafe { &mut *consumer }, duty)
+        })
+    }
+}

@@ -1,0 +1,375 @@
+//! Running a subscription: one batch of its mailbox, up to a budget, and in the end its final run. Whoever calls
+//! this has the duty. User code runs here, without any lock or pin (R1), and its panics end here (R2).
+
+#![expect(unsafe_code, reason = "the mailbox's consumer side wants the duty")]
+
+use super::consumer::{Consumer, ConsumerCell, Handler};
+use super::options::{Congestion, PanicPolicy};
+use super::parcel::{Handled, Parcel};
+use super::scope;
+use super::state::{Duty, Subscriber};
+use super::times::SAMPLE_INTERVAL;
+use crate::message::{FINAL, FinalMessage, FinalReason, GAP, Gap, Message, Timestamp};
+use crate::queue::Pop;
+use crate::sync::{contain, hint};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A run delivers at most so many messages, and then goes to the back.
+pub(crate) const DELIVERY_BUDGET: u32 = 128;
+
+/// How often a run looks again at a position that is claimed but not written, before it does something else.
+const UNWRITTEN_LOOKS: u32 = 8;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// There was nothing more to do.
+    Idle,
+    /// Its budget was used up.
+    Budget,
+    /// The next message is claimed, but not written yet.
+    Unwritten,
+    /// The final run is over: the duty has ended.
+    Done,
+}
+
+/// Runs one batch.
+pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
+    ConsumerCell::open(duty, |consumer, duty| {
+        duty.figures.high_water.raise_alone(duty.mailbox.depth());
+        let ran = run_batch(consumer, duty, budget);
+        flush_batch(consumer, duty);
+        // SAFETY: the caller has the duty
+        unsafe { duty.mailbox.publish_freed(false) };
+        clear_congestion(consumer, duty);
+        if ran == Ran::Done {
+            finish(consumer, duty);
+        }
+        ran
+    })
+}
+
+fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
+    let mut looks = 0;
+    let mut left = budget;
+    while left > 0 {
+        // SAFETY: the caller has the duty
+        match unsafe { duty.mailbox.pop() } {
+            Pop::Item(parcel) => {
+                left -= 1;
+                looks = 0;
+                // SAFETY: the caller has the duty
+                if let Some(gap) = unsafe { duty.mailbox.due_gap(true) } {
+                    deliver_gap(consumer, duty, gap);
+                }
+                // SAFETY: the caller has the duty
+                unsafe { duty.mailbox.publish_freed(true) };
+                deliver(consumer, duty, parcel);
+                scope::run_pending();
+            }
+            Pop::Unwritten if looks < UNWRITTEN_LOOKS => {
+                looks += 1;
+                hint::spin_loop();
+            }
+            Pop::Unwritten => return Ran::Unwritten,
+            Pop::Empty => {
+                // SAFETY: the caller has the duty
+                match unsafe { duty.mailbox.due_gap(false) } {
+                    Some(gap) => deliver_gap(consumer, duty, gap),
+                    None => return Ran::Idle,
+                }
+            }
+            Pop::Closed => return Ran::Done,
+        }
+    }
+    Ran::Budget
+}
+
+fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
+    match parcel {
+        Parcel::Message(message) => {
+            if passes(consumer, duty, &message) {
+                hand_over(consumer, duty, message);
+            } else {
+                discard(message);
+            }
+        }
+        Parcel::Marked(mut envelope) => {
+            flush_batch(consumer, duty);
+            let discarding = consumer.discarding || matches!(consumer.handler, Handler::None);
+            let Some(message) = envelope.take_message() else {
+                let outcome = if discarding {
+                    Handled::Closed
+                } else {
+                    Handled::Handled
+                };
+                return envelope.complete(outcome);
+            };
+            if !passes(consumer, duty, &message) {
+                discard(message);
+                return envelope.complete(Handled::Filtered);
+            }
+            let panics = duty.figures.panics.get();
+            hand_over(consumer, duty, message);
+            flush_batch(consumer, duty);
+            envelope.complete(match duty.figures.panics.get() == panics {
+                _ if discarding => Handled::Closed,
+                true => Handled::Handled,
+                false => Handled::HandlerPanicked,
+            });
+        }
+    }
+}
+
+/// Applies the closure filter, if that is to be done here.
+pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) -> bool {
+    if !duty.filters_itself || message.info().is_control() {
+        return true;
+    }
+    let Some(filter) = consumer
+        .hooks
+        .as_ref()
+        .and_then(|hooks| hooks.filter.as_ref())
+    else {
+        return true;
+    };
+    let _scope = scope::enter();
+    // A filter that panics lets nothing through: what it protects from must not get in by that.
+    let passes = catch_unwind(AssertUnwindSafe(|| filter(message))).unwrap_or_else(|panic| {
+        drop_panic(panic);
+        duty.figures.panics.add_alone(1);
+        false
+    });
+    if !passes {
+        duty.figures.filtered.add(1);
+    }
+    passes
+}
+
+fn hand_over(consumer: &mut Consumer, duty: &Duty, message: Message) {
+    if consumer.discarding {
+        duty.figures.discarded.add_alone(1);
+        return discard(message);
+    }
+    match &mut consumer.handler {
+        Handler::Each(_) => {
+            call_each(consumer, duty, message);
+            duty.figures.delivered.add_alone(1);
+        }
+        Handler::Batch(batch) => {
+            batch.ready.push(message);
+            if batch.ready.len() >= batch.max {
+                flush_batch(consumer, duty);
+            }
+        }
+        Handler::None => {
+            duty.figures.discarded.add_alone(1);
+            discard(message);
+        }
+    }
+}
+
+fn call_each(consumer: &mut Consumer, duty: &Duty, message: Message) {
+    let Handler::Each(call) = &mut consumer.handler else {
+        return;
+    };
+    let sampled = consumer.sample_in == 0;
+    consumer.sample_in = if sampled {
+        SAMPLE_INTERVAL - 1
+    } else {
+        consumer.sample_in - 1
+    };
+    let scope = scope::enter();
+    let called = if sampled {
+        let waited = message.timestamp().elapsed_nanos();
+        let start = Timestamp::now();
+        let called = catch_unwind(AssertUnwindSafe(|| call(&message)));
+        duty.times()
+            .record(waited, start.elapsed_nanos(), message.info());
+        called
+    } else {
+        catch_unwind(AssertUnwindSafe(|| call(&message)))
+    };
+    let type_name = message.type_name();
+    drop(message);
+    drop(scope);
+    if let Err(panic) = called {
+        panicked(consumer, duty, type_name, panic);
+    }
+}
+
+/// Calls a batch handler with what is ready.
+fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
+    let Handler::Batch(batch) = &mut consumer.handler else {
+        return;
+    };
+    let Some(first) = batch.ready.first() else {
+        return;
+    };
+    let (waited, info) = (first.timestamp().elapsed_nanos(), first.info());
+    let count = batch
+        .ready
+        .iter()
+        .filter(|message| !message.info().is_control())
+        .count();
+    let scope = scope::enter();
+    let start = Timestamp::now();
+    let called = catch_unwind(AssertUnwindSafe(|| (batch.call)(&batch.ready)));
+    duty.times().record(waited, start.elapsed_nanos(), info);
+    batch.ready.clear();
+    drop(scope);
+    duty.figures.delivered.add_alone(count as u64);
+    if let Err(panic) = called {
+        panicked(consumer, duty, info.name(), panic);
+    }
+    scope::run_pending();
+}
+
+fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
+    if consumer.discarding {
+        return;
+    }
+    if let Some(on_gap) = &mut consumer.on_gap {
+        let scope = scope::enter();
+        let called = catch_unwind(AssertUnwindSafe(|| on_gap(&gap)));
+        drop(scope);
+        if let Err(panic) = called {
+            panicked(consumer, duty, GAP.name(), panic);
+        }
+    } else if consumer.general {
+        let message = GAP.message(gap);
+        match &mut consumer.handler {
+            Handler::Batch(batch) => batch.ready.push(message),
+            _ => call_each(consumer, duty, message),
+        }
+    }
+}
+
+fn panicked(
+    consumer: &mut Consumer,
+    duty: &Duty,
+    type_name: &'static str,
+    panic: Box<dyn Any + Send>,
+) {
+    duty.figures.panics.add_alone(1);
+    let text = panic_text(&*panic);
+    if let Some(home) = &consumer.home {
+        let _scope = scope::enter();
+        home.panicked(duty, type_name, &text);
+    }
+    drop_panic(panic);
+    if consumer.discarding || duty.panic_policy == PanicPolicy::Continue {
+        return;
+    }
+    // What waits is discarded from here on; the mailbox is drained, and `finish` does the rest.
+    consumer.discarding = true;
+    if let Some(home) = consumer.home.clone() {
+        home.close(duty, FinalReason::HandlerPanicked);
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).into(),
+        (_, Some(text)) => text.clone(),
+        _ => "(a panic without a text)".into(),
+    }
+}
+
+/// What a panic carries is the user's, and its drop may panic too.
+fn drop_panic(panic: Box<dyn Any + Send>) {
+    let _scope = scope::enter();
+    contain(|| drop(panic));
+}
+
+/// Drops a message where its payload's drop may be user code.
+fn discard(message: Message) {
+    let _scope = scope::enter();
+    drop(message);
+}
+
+pub(super) fn clear_congestion(consumer: &Consumer, duty: &Duty) {
+    let Some(marks) = &duty.marks else { return };
+    let depth = duty.mailbox.depth();
+    if depth <= marks.low && marks.turn(false) {
+        report_congestion(
+            consumer.hooks.as_deref(),
+            Congestion {
+                raised: false,
+                depth,
+            },
+        );
+    }
+}
+
+/// Runs the callback for congestion, on whatever thread finds it.
+pub(crate) fn report_congestion(hooks: Option<&super::filter::Hooks>, congestion: Congestion) {
+    if let Some(callback) = hooks.and_then(|hooks| hooks.congestion.as_ref()) {
+        let _scope = scope::enter();
+        contain(|| callback(&congestion));
+    }
+}
+
+/// The totals that the final message tells.
+pub(super) fn final_message(duty: &Subscriber) -> FinalMessage {
+    FinalMessage {
+        reason: duty.reason().unwrap_or(FinalReason::Unsubscribed),
+        delivered: duty.figures.delivered.get(),
+        shed: duty.mailbox.total_shed(),
+        discarded: duty.figures.discarded.get(),
+    }
+}
+
+/// The final run (L2): the final message, then the end of the handler and of all that it captured (L4).
+fn finish(consumer: &mut Consumer, duty: &Duty) {
+    // SAFETY: the caller has the duty
+    if let Some(gap) = unsafe { duty.mailbox.due_gap(false) } {
+        deliver_gap(consumer, duty, gap);
+        flush_batch(consumer, duty);
+    }
+    let last = final_message(duty);
+    let wants_final = !consumer.discarding
+        || (last.reason == FinalReason::HandlerPanicked
+            && duty.panic_policy == PanicPolicy::CloseWithFinal);
+    // From here on a panic closes nothing more: it is closed already.
+    consumer.discarding = true;
+    if wants_final {
+        if consumer.general {
+            let message = FINAL.message(last);
+            match &mut consumer.handler {
+                Handler::Batch(batch) => batch.ready.push(message),
+                Handler::Each(_) => call_each(consumer, duty, message),
+                Handler::None => {}
+            }
+            flush_batch(consumer, duty);
+        }
+        if let Some(on_final) = consumer.on_final.take() {
+            let scope = scope::enter();
+            let called = catch_unwind(AssertUnwindSafe(|| on_final(&last)));
+            drop(scope);
+            if let Err(panic) = called {
+                panicked(consumer, duty, FINAL.name(), panic);
+            }
+        }
+    }
+    complete(consumer, duty, last);
+}
+
+/// Empties the consumer, and tells everybody that the subscription is done.
+pub(super) fn complete(consumer: &mut Consumer, duty: &Duty, last: FinalMessage) {
+    duty.mailbox.return_grants();
+    let ended = std::mem::take(consumer);
+    let home = ended.home.clone();
+    {
+        let _scope = scope::enter();
+        contain(|| drop(ended));
+        if let (Some(home), true) = (&home, last.discarded > 0) {
+            home.discarded(duty, last.discarded);
+        }
+    }
+    duty.completion.complete(last);
+    if let Some(home) = home {
+        home.finished(duty);
+    }
+}

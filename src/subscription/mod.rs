@@ -1,0 +1,226 @@
+//! Subscriptions: a mailbox, what runs it, and the handle that its owner has. What a subscription hears is the
+//! business of the topic layer, which this one knows only as a [`Home`](state::Home).
+
+pub(crate) mod consumer;
+pub(crate) mod deliver;
+pub(crate) mod executor;
+pub(crate) mod filter;
+#[cfg(any(loom, feature = "internals"))]
+#[allow(unreachable_pub, reason = "tests reach it through `internals`")]
+pub(crate) mod hold;
+pub(crate) mod mailbox;
+pub(crate) mod options;
+pub(crate) mod parcel;
+pub(crate) mod receiver;
+pub(crate) mod scope;
+pub(crate) mod state;
+pub(crate) mod stats;
+pub(crate) mod thread;
+pub(crate) mod times;
+pub(crate) mod waiting;
+
+pub use executor::{Executor, ManualExecutor, Task};
+pub use filter::ConflateKey;
+pub use options::{Conflate, Congestion, Delivery, Overflow, OwnThread, PanicPolicy, WaitStrategy};
+pub use parcel::Handled;
+pub use receiver::{Receiver, RecvFuture};
+pub use stats::SubscriptionStats;
+
+use crate::epoch;
+use crate::error::WaitError;
+use crate::message::{FinalMessage, FinalReason};
+use crate::sync::unmodelled::Arc;
+use mailbox::Offer;
+use parcel::{Envelope, Parcel};
+use state::{Duty, Home, Subscriber};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use waiting::Completion;
+
+/// The handle of a subscription. Dropping it unsubscribes, without waiting; [`Subscription::detach`] keeps the
+/// subscription for as long as its topic and the bus live.
+#[must_use = "dropping a subscription unsubscribes"]
+pub struct Subscription {
+    subscriber: Arc<Subscriber>,
+    home: Arc<dyn Home>,
+    on_drop: OnDrop,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnDrop {
+    Unsubscribe,
+    Nothing,
+}
+
+impl Subscription {
+    pub(crate) fn new(subscriber: Arc<Subscriber>, home: Arc<dyn Home>) -> Self {
+        Self {
+            subscriber,
+            home,
+            on_drop: OnDrop::Unsubscribe,
+        }
+    }
+
+    pub(crate) fn subscriber(&self) -> &Arc<Subscriber> {
+        &self.subscriber
+    }
+
+    /// Its name, as its owner gave it; by default that of its topic and its number.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.subscriber.name
+    }
+
+    /// Its number, unique in the bus.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.subscriber.id
+    }
+
+    /// The name of the topic that it is on.
+    #[must_use]
+    pub fn topic_name(&self) -> &str {
+        self.home.topic_name()
+    }
+
+    /// Ends the subscription. What was accepted is still delivered, and then the final message; a publish that
+    /// begins after this has returned is not (L3).
+    ///
+    /// Does not wait, does nothing if it has ended already, and is legal anywhere, in its own handler too.
+    pub fn unsubscribe(&self) {
+        self.home.close(&self.subscriber, FinalReason::Unsubscribed);
+    }
+
+    /// Waits until the subscription is done: its final run has returned, and its handler with all that it
+    /// captured has been dropped (L4). Gives the final message. Any number of threads may wait.
+    ///
+    /// Does not unsubscribe: a subscription that nobody ends is waited for without end.
+    ///
+    /// # Errors
+    /// [`WaitError::WouldDeadlock`] inside any handler (R1b), if it is not done already.
+    pub fn join(&self) -> Result<FinalMessage, WaitError> {
+        self.join_until(None)
+    }
+
+    /// As [`Subscription::join`], for at most `timeout`.
+    ///
+    /// # Errors
+    /// As there, and [`WaitError::TimedOut`].
+    pub fn join_timeout(&self, timeout: Duration) -> Result<FinalMessage, WaitError> {
+        self.join_until(Instant::now().checked_add(timeout))
+    }
+
+    fn join_until(&self, deadline: Option<Instant>) -> Result<FinalMessage, WaitError> {
+        if let Some(last) = self.subscriber.completion.get() {
+            return Ok(last);
+        }
+        scope::may_wait()?;
+        self.subscriber.completion.wait(deadline)
+    }
+
+    /// As [`Subscription::join`], as a future for any runtime. Cancel safe. Awaited inside the handler of the
+    /// same subscription it never ends, as nothing blocks there but the future itself.
+    pub fn join_async(&self) -> JoinFuture {
+        JoinFuture {
+            subscriber: Arc::clone(&self.subscriber),
+        }
+    }
+
+    /// True: its final run has returned, and nothing of it will ever run again. False may be old news.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.subscriber.is_done()
+    }
+
+    /// True: it was on its topic's list just now. False: it is not, and will never be again.
+    #[must_use]
+    pub fn is_subscribed(&self) -> bool {
+        !self.subscriber.mailbox.is_closed() && self.home.is_listed(&self.subscriber)
+    }
+
+    /// Gives the handle up, and keeps the subscription until its topic is closed or the bus shuts down.
+    pub fn detach(mut self) {
+        self.on_drop = OnDrop::Nothing;
+    }
+
+    /// Waits until everything that was accepted before this call has been handled.
+    ///
+    /// # Errors
+    /// [`WaitError::WouldDeadlock`] inside any handler (R1b), [`WaitError::Closed`] if the subscription has
+    /// ended, or ends before its turn comes.
+    pub fn flush(&self) -> Result<(), WaitError> {
+        self.flush_until(None)
+    }
+
+    /// As [`Subscription::flush`], for at most `timeout`.
+    ///
+    /// # Errors
+    /// As there, and [`WaitError::TimedOut`].
+    pub fn flush_timeout(&self, timeout: Duration) -> Result<(), WaitError> {
+        self.flush_until(Instant::now().checked_add(timeout))
+    }
+
+    fn flush_until(&self, deadline: Option<Instant>) -> Result<(), WaitError> {
+        scope::may_wait()?;
+        let completion = Arc::new(Completion::new());
+        let envelope = Box::new(Envelope::new(None, Arc::clone(&completion)));
+        let parcel = Parcel::Marked(envelope);
+        let offer = self
+            .subscriber
+            .mailbox
+            .offer_unlimited(parcel, &epoch::pin());
+        match offer {
+            Offer::Submit => Duty::taken(&self.subscriber).submit(),
+            Offer::Queued => {}
+            // The envelope says so itself as it is dropped.
+            refused => drop(refused),
+        }
+        scope::run_pending();
+        match completion.wait(deadline)? {
+            Handled::Handled => Ok(()),
+            _ => Err(WaitError::Closed),
+        }
+    }
+
+    /// Its figures as of now. Stops nothing.
+    #[must_use]
+    pub fn stats(&self) -> SubscriptionStats {
+        SubscriptionStats::of(&self.subscriber)
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("topic", &self.topic_name())
+            .field("name", &self.name())
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if self.on_drop == OnDrop::Unsubscribe {
+            self.unsubscribe();
+        }
+    }
+}
+
+/// The future of [`Subscription::join_async`]. It does not keep the subscription.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct JoinFuture {
+    subscriber: Arc<Subscriber>,
+}
+
+impl Future for JoinFuture {
+    type Output = FinalMessage;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FinalMessage> {
+        self.subscriber.completion.poll(cx)
+    }
+}

@@ -1,0 +1,380 @@
+//! A subscription whose owner takes the messages: at once, waiting, for a while, several, as an iterator, or as
+//! a future on any runtime.
+
+#![expect(
+    unsafe_code,
+    reason = "the mailbox's consumer side wants the duty, which the receiver has"
+)]
+
+use super::Subscription;
+use super::consumer::ConsumerCell;
+use super::deliver;
+use super::executor::abandon;
+use super::parcel::{Handled, Parcel};
+use super::scope;
+use super::state::Duty;
+use super::waiting::Waiter;
+use crate::error::{RecvError, TryRecvError};
+use crate::message::{FINAL, GAP, Message};
+use crate::queue::Pop;
+use crate::sync::unmodelled::Arc;
+use crate::sync::{Mutex, Parker, thread};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// How often a receiver looks again at a position that is claimed but not written yet, before it sleeps.
+const LOOKS_BEFORE_SLEEP: u32 = 16;
+const UNWRITTEN_SLEEP: Duration = Duration::from_micros(50);
+
+/// Who waits in a receiver.
+#[derive(Debug)]
+pub(crate) struct WaiterSlot(Mutex<Option<Waiter>>);
+
+impl WaiterSlot {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Runs code of the user's if a task waits: never under a lock or a pin (R1).
+    pub(crate) fn wake(&self) {
+        let waiter = self.0.lock().take();
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+
+    fn set(&self, waiter: Waiter) {
+        let old = self.0.lock().replace(waiter);
+        crate::sync::contain(|| drop(old));
+    }
+}
+
+/// The receiving end of a subscription: messages in their order, gap notices in their places, and, last, the
+/// final message. Dropping it unsubscribes, and discards what waits.
+///
+/// ```
+/// use stasis_bus::Bus;
+///
+/// let bus = Bus::new()?;
+/// let topic = bus.topic("greetings")?;
+/// let mut receiver = topic.subscribe().receiver()?;
+/// topic.publish("hello")?;
+/// assert_eq!(receiver.recv()?.get::<&str>(), Some(&"hello"));
+/// topic.close();
+/// assert!(receiver.recv()?.as_final().is_some());
+/// assert!(receiver.recv().is_err(), "nothing follows the final message");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping a receiver unsubscribes"]
+pub struct Receiver {
+    subscription: Subscription,
+    /// `None` while it is in the mailbox, or with whoever has just taken it out of there to wake us.
+    duty: Option<Duty>,
+    /// A message that a gap notice came before.
+    behind_gap: Option<Parcel>,
+    ended: bool,
+}
+
+enum Next {
+    Message(Message),
+    Empty,
+    Unwritten,
+    Ended,
+}
+
+impl Receiver {
+    pub(crate) fn new(subscription: Subscription, duty: Duty) -> Self {
+        Self {
+            subscription,
+            duty: Some(duty),
+            behind_gap: None,
+            ended: false,
+        }
+    }
+
+    /// The subscription: its name, its figures, unsubscribing.
+    pub fn subscription(&self) -> &Subscription {
+        &self.subscription
+    }
+
+    /// Takes the next message, without waiting.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if there is none, [`TryRecvError::Ended`] after the final message.
+    pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
+        match self.next() {
+            Next::Message(message) => Ok(message),
+            Next::Empty | Next::Unwritten => Err(TryRecvError::Empty),
+            Next::Ended => Err(TryRecvError::Ended),
+        }
+    }
+
+    /// Takes the next message, and waits for it if need be.
+    ///
+    /// # Errors
+    /// [`RecvError::Ended`] after the final message, [`RecvError::WouldDeadlock`] inside a handler (R1b).
+    pub fn recv(&mut self) -> Result<Message, RecvError> {
+        self.recv_until(None)
+    }
+
+    /// Takes the next message, and waits for it for at most `timeout`.
+    ///
+    /// # Errors
+    /// As for [`Receiver::recv`], and [`RecvError::TimedOut`].
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message, RecvError> {
+        self.recv_until(Instant::now().checked_add(timeout))
+    }
+
+    /// Waits for a message, and takes up to `max` of those that are there into `messages`. Returns how many.
+    ///
+    /// # Errors
+    /// As for [`Receiver::recv`]. Nothing was taken then. If `max` is 0, it returns 0 at once.
+    pub fn recv_many(
+        &mut self,
+        messages: &mut Vec<Message>,
+        max: usize,
+    ) -> Result<usize, RecvError> {
+        if max == 0 {
+            return Ok(0);
+        }
+        messages.push(self.recv()?);
+        let mut count = 1;
+        while count < max {
+            let Ok(message) = self.try_recv() else { break };
+            messages.push(message);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Takes the next message, as a future for any runtime.
+    ///
+    /// Cancel safe: a message is taken only when the future is ready, so none is lost if it is dropped before.
+    pub fn recv_async(&mut self) -> RecvFuture<'_> {
+        RecvFuture {
+            receiver: self,
+            looks: 0,
+        }
+    }
+
+    /// The messages as they come, the final one included; it waits for them, and ends after that. Inside a
+    /// handler it ends as soon as it would have to wait (R1b).
+    pub fn iter(&mut self) -> impl Iterator<Item = Message> + '_ {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// The messages that are there now, without waiting.
+    pub fn try_iter(&mut self) -> impl Iterator<Item = Message> + '_ {
+        std::iter::from_fn(|| self.try_recv().ok())
+    }
+
+    fn recv_until(&mut self, deadline: Option<Instant>) -> Result<Message, RecvError> {
+        let mut parker = None;
+        let mut looks = 0;
+        loop {
+            match self.next() {
+                Next::Message(message) => return Ok(message),
+                Next::Ended => return Err(RecvError::Ended),
+                Next::Unwritten => look_again(&mut looks),
+                Next::Empty => {}
+            }
+            scope::may_wait().map_err(|_| RecvError::WouldDeadlock)?;
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(RecvError::TimedOut);
+            }
+            let parker: &Arc<Parker> = parker.get_or_insert_with(|| Arc::new(Parker::new()));
+            if !self.park(Waiter::Thread(Arc::clone(parker))) {
+                continue;
+            }
+            match left {
+                None => parker.park(),
+                Some(left) => {
+                    parker.park_timeout(left);
+                }
+            }
+        }
+    }
+
+    /// Leaves the duty in the mailbox for whoever publishes next, who wakes `waiter`. False if there is something
+    /// to do.
+    fn park(&mut self, waiter: Waiter) -> bool {
+        let Some(duty) = self.duty.take() else {
+            return true;
+        };
+        if let super::state::Wake::Receiver(slot) = &duty.wake {
+            slot.set(waiter);
+        }
+        self.duty = duty.park().err();
+        self.duty.is_none()
+    }
+
+    /// Makes sure that the duty is here: whoever took it out of the mailbox to wake us has let go of it, or will
+    /// in a moment, and does nothing else with it.
+    fn take_duty(&mut self) -> Duty {
+        if let Some(duty) = self.duty.take() {
+            return duty;
+        }
+        let subscriber = self.subscription.subscriber();
+        if subscriber.mailbox.unpark() {
+            Duty::taken(subscriber)
+        } else {
+            Duty::renewed(Arc::clone(subscriber))
+        }
+    }
+
+    fn next(&mut self) -> Next {
+        if self.ended {
+            return Next::Ended;
+        }
+        let mut duty = self.take_duty();
+        let next = self.next_of(&mut duty);
+        self.duty = Some(duty);
+        next
+    }
+
+    fn next_of(&mut self, duty: &mut Duty) -> Next {
+        if let Some(parcel) = self.behind_gap.take() {
+            if let Some(message) = accept(duty, parcel) {
+                return Next::Message(message);
+            }
+        }
+        duty.figures.high_water.raise_alone(duty.mailbox.depth());
+        loop {
+            // SAFETY: we have the duty
+            match unsafe { duty.mailbox.pop() } {
+                Pop::Item(parcel) => {
+                    // SAFETY: we have the duty
+                    unsafe { duty.mailbox.publish_freed(true) };
+                    // SAFETY: we have the duty
+                    if let Some(gap) = unsafe { duty.mailbox.due_gap(true) } {
+                        self.behind_gap = Some(parcel);
+                        return Next::Message(GAP.message(gap));
+                    }
+                    if let Some(message) = accept(duty, parcel) {
+                        return Next::Message(message);
+                    }
+                }
+                Pop::Unwritten => return Next::Unwritten,
+                pop @ (Pop::Empty | Pop::Closed) => {
+                    // SAFETY: we have the duty
+                    unsafe { duty.mailbox.publish_freed(false) };
+                    // SAFETY: we have the duty
+                    if let Some(gap) = unsafe { duty.mailbox.due_gap(false) } {
+                        return Next::Message(GAP.message(gap));
+                    }
+                    if matches!(pop, Pop::Closed) {
+                        self.ended = true;
+                        return Next::Message(end(duty));
+                    }
+                    return Next::Empty;
+                }
+            }
+        }
+    }
+}
+
+/// The message of a parcel that was taken, if it passes.
+fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
+    ConsumerCell::open(duty, |consumer, duty| {
+        deliver::clear_congestion(consumer, duty);
+        let (message, envelope) = match parcel {
+            Parcel::Message(message) => (Some(message), None),
+            Parcel::Marked(mut envelope) => (envelope.take_message(), Some(envelope)),
+        };
+        let passed = message.filter(|message| deliver::passes(consumer, duty, message));
+        if let Some(envelope) = envelope {
+            // A mark without a message is handled when it is reached.
+            envelope.complete(Handled::Handled);
+        }
+        duty.figures
+            .delivered
+            .add_alone(u64::from(passed.is_some()));
+        passed
+    })
+}
+
+/// The final message of a receiver's subscription, which is done with it.
+fn end(duty: &mut Duty) -> Message {
+    ConsumerCell::open(duty, |consumer, duty| {
+        let last = deliver::final_message(duty);
+        deliver::complete(consumer, duty, last);
+        FINAL.message(last)
+    })
+}
+
+fn look_again(looks: &mut u32) {
+    *looks += 1;
+    if *looks < LOOKS_BEFORE_SLEEP {
+        thread::yield_now()
+    } else {
+        thread::sleep(UNWRITTEN_SLEEP)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let behind_gap = self.behind_gap.take();
+        drop(behind_gap);
+        if !self.ended {
+            let duty = self.take_duty();
+            abandon(duty);
+        }
+    }
+}
+
+/// The future of [`Receiver::recv_async`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct RecvFuture<'a> {
+    receiver: &'a mut Receiver,
+    looks: u32,
+}
+
+impl Future for RecvFuture<'_> {
+    type Output = Result<Message, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        this.receiver.poll_recv(cx, &mut this.looks)
+    }
+}
+
+impl Receiver {
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        looks: &mut u32,
+    ) -> Poll<Result<Message, RecvError>> {
+        loop {
+            match self.next() {
+                Next::Message(message) => return Poll::Ready(Ok(message)),
+                Next::Ended => return Poll::Ready(Err(RecvError::Ended)),
+                Next::Empty => {
+                    if self.park(Waiter::Task(cx.waker().clone())) {
+                        return Poll::Pending;
+                    }
+                }
+                // A publisher is between two instructions, or was preempted there.
+                Next::Unwritten => {
+                    look_again(looks);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "stream")]
+impl futures_core::Stream for Receiver {
+    type Item = Message;
+
+    /// The messages, the final one included, and then the end.
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.poll_recv(cx, &mut 0).map(Result::ok)
+    }
+}

@@ -1,0 +1,431 @@
+//! One subscription as the bus sees it, and the *duty* to run its consumer. The duty exists once: it is in the
+//! hands of one thread, in a queue of the pool, or in the mailbox while that is parked. Whoever clears PARKED
+//! takes it out of there. It is what makes handler runs serial (D3), without any flag of its own.
+
+#![expect(
+    unsafe_code,
+    reason = "the duty is a reference that the mailbox keeps while it is parked"
+)]
+
+use super::consumer::ConsumerCell;
+use super::deliver::{self, Ran};
+use super::executor::{Executor, Task};
+use super::filter::{Hooks, TypeFilter};
+use super::mailbox::Mailbox;
+use super::options::PanicPolicy;
+use super::receiver::WaiterSlot;
+use super::scope;
+use super::times::Times;
+use super::waiting::Completion;
+use crate::epoch;
+use crate::message::{FinalMessage, FinalReason, SubscriptionChange, TypeInfo};
+use crate::stats::Counter;
+use crate::sync::Parker;
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::unmodelled::{Arc, AtomicU64, OnceLock, Weak};
+use crate::worker::{Outcome, Pool, Run};
+use std::ops::Deref;
+
+/// A subscription's place in the world: what it needs of its topic and its bus, neither of which this layer
+/// knows.
+pub(crate) trait Home: Send + Sync {
+    /// Closes the subscription: nothing is accepted from here on.
+    fn close(&self, subscriber: &Arc<Subscriber>, reason: FinalReason);
+    /// It is done: the last thing that happens to it.
+    fn finished(&self, subscriber: &Arc<Subscriber>);
+    /// Its handler panicked.
+    fn panicked(&self, subscriber: &Subscriber, type_name: &'static str, panic: &str);
+    /// Messages were discarded, because nothing runs it any more.
+    fn discarded(&self, subscriber: &Subscriber, count: u64);
+    /// The name of the topic.
+    fn topic_name(&self) -> &Arc<str>;
+    /// Whether it is on the topic's list.
+    fn is_listed(&self, subscriber: &Subscriber) -> bool;
+    /// The pool of the bus, started if need be; `None` if the system gives no threads.
+    fn pool(&self) -> Option<Pool<Duty>>;
+}
+
+/// See the module.
+pub(crate) struct Subscriber {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) consumer: ConsumerCell,
+    pub(crate) wake: Wake,
+    /// Owned by the consumer, and gone when that is.
+    pub(crate) hooks: Option<Weak<Hooks>>,
+    pub(crate) marks: Option<Box<Marks>>,
+    pub(crate) types: TypeFilter,
+    /// A publisher has to run code of the user's before it can offer a message: a closure filter, a key.
+    pub(crate) is_slow: bool,
+    /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7).
+    pub(crate) filters_itself: bool,
+    /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
+    pub(crate) place: Place,
+    pub(crate) id: u64,
+    pub(crate) name: Arc<str>,
+    /// Why it ended, as the first close says: 0 while it is open.
+    reason: AtomicU32,
+    pub(crate) panic_policy: PanicPolicy,
+    pub(crate) completion: Completion<FinalMessage>,
+    pub(crate) figures: Figures,
+}
+
+/// Statistics of a subscription; see `stats.rs` for who writes what.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    /// By publishers: declined by the closure.
+    pub(crate) filtered: Counter,
+    /// By publishers: panics of the filter or the key function.
+    pub(crate) hook_panics: Counter,
+    /// By the consumer.
+    pub(crate) delivered: Counter,
+    pub(crate) discarded: Counter,
+    pub(crate) panics: Counter,
+    pub(crate) high_water: Counter,
+    pub(crate) times: OnceLock<Box<Times>>,
+}
+
+/// Who is told that there is something to do.
+pub(crate) enum Wake {
+    Pool(Pool<Duty>),
+    Thread(Arc<Parker>),
+    /// The thread that published, or the pool when that has had enough.
+    Inline,
+    Receiver(Box<WaiterSlot>),
+    Executor(Arc<dyn Executor>),
+}
+
+/// High-water and low-water marks, and whether congestion is raised.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    pub(crate) high: u64,
+    pub(crate) low: u64,
+    /// 1 while raised. Changes by compare-exchange, so that each edge is reported once.
+    raised: AtomicU32,
+}
+
+impl Marks {
+    pub(crate) fn new(high: u64, low: u64) -> Self {
+        Self {
+            high,
+            low,
+            raised: AtomicU32::new(0),
+        }
+    }
+
+    /// True for the one caller that raises, or clears, the congestion.
+    pub(crate) fn turn(&self, raised: bool) -> bool {
+        let (from, to) = if raised { (0, 1) } else { (1, 0) };
+        // Relaxed: it decides who reports, and orders nothing.
+        if self.raised.load(Ordering::Relaxed) != from {
+            return false;
+        }
+        // Relaxed: as above.
+        self.raised
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    pub(crate) fn is_raised(&self) -> bool {
+        // Relaxed: a figure.
+        self.raised.load(Ordering::Relaxed) != 0
+    }
+}
+
+impl std::fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscriber")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a subscriber is made of.
+pub(crate) struct Parts {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) consumer: ConsumerCell,
+    pub(crate) wake: Wake,
+    pub(crate) hooks: Option<Weak<Hooks>>,
+    pub(crate) marks: Option<Box<Marks>>,
+    pub(crate) types: TypeFilter,
+    pub(crate) is_slow: bool,
+    pub(crate) filters_itself: bool,
+    pub(crate) id: u64,
+    pub(crate) name: Arc<str>,
+    pub(crate) panic_policy: PanicPolicy,
+}
+
+/// See [`Subscriber::place`].
+#[derive(Debug, Default)]
+pub(crate) struct Place(AtomicU64);
+
+impl Place {
+    pub(crate) fn get(&self) -> u64 {
+        // Relaxed: a hint, under the topic's control lock.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, place: u64) {
+        // Relaxed: as above.
+        self.0.store(place, Ordering::Relaxed);
+    }
+}
+
+impl Subscriber {
+    /// A subscriber, and the duty to run it.
+    pub(crate) fn new(parts: Parts) -> (Arc<Self>, Duty) {
+        let Parts {
+            mailbox,
+            consumer,
+            wake,
+            hooks,
+            marks,
+            types,
+            is_slow,
+            ..
+        } = parts;
+        let Parts {
+            filters_itself,
+            id,
+            name,
+            panic_policy,
+            ..
+        } = parts;
+        let subscriber = Arc::new(Self {
+            mailbox,
+            consumer,
+            wake,
+            hooks,
+            marks,
+            types,
+            is_slow,
+            filters_itself,
+            place: Place::default(),
+            id,
+            name,
+            reason: AtomicU32::new(0),
+            panic_policy,
+            completion: Completion::new(),
+            figures: Figures::default(),
+        });
+        let duty = Duty(Arc::clone(&subscriber));
+        (subscriber, duty)
+    }
+
+    /// The first reason stays. True for the caller that gave it.
+    pub(crate) fn set_reason(&self, reason: FinalReason) -> bool {
+        // AcqRel: Release pairs with the Acquire in `reason`, which the final run makes after the close that
+        // follows here; Acquire so that whoever loses helps with the close in full.
+        self.reason
+            .compare_exchange(0, encode(reason), Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    pub(crate) fn reason(&self) -> Option<FinalReason> {
+        // Acquire: pairs with `set_reason`.
+        decode(self.reason.load(Ordering::Acquire))
+    }
+
+    /// It accepts nothing any more. If that leaves the duty with the caller, here it is.
+    pub(crate) fn close_mailbox(self: &Arc<Self>) -> Option<Duty> {
+        let duty = match self.mailbox.close() {
+            crate::queue::Close::Submit => Some(Duty::taken(self)),
+            crate::queue::Close::Closed | crate::queue::Close::Already => None,
+        };
+        self.mailbox.wake_blocked();
+        duty
+    }
+
+    pub(crate) fn change(
+        &self,
+        topic: &Arc<str>,
+        kind: crate::message::ChangeKind,
+    ) -> SubscriptionChange {
+        SubscriptionChange {
+            topic: Arc::clone(topic),
+            subscription: self.id,
+            name: Arc::clone(&self.name),
+            kind,
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.completion.get().is_some()
+    }
+
+    pub(crate) fn times(&self) -> &Times {
+        self.figures.times.get_or_init(Box::default)
+    }
+
+    pub(crate) fn slowest(&self) -> Option<(u64, &'static TypeInfo)> {
+        self.figures.times.get().and_then(|times| times.slowest())
+    }
+}
+
+fn encode(reason: FinalReason) -> u32 {
+    match reason {
+        FinalReason::Unsubscribed => 1,
+        FinalReason::TopicClosed => 2,
+        FinalReason::Evicted => 3,
+        FinalReason::HandlerPanicked => 4,
+        FinalReason::Shutdown => 5,
+    }
+}
+
+fn decode(code: u32) -> Option<FinalReason> {
+    Some(match code {
+        1 => FinalReason::Unsubscribed,
+        2 => FinalReason::TopicClosed,
+        3 => FinalReason::Evicted,
+        4 => FinalReason::HandlerPanicked,
+        5 => FinalReason::Shutdown,
+        _ => return None,
+    })
+}
+
+/// The duty to run one subscription's consumer. See the module.
+///
+/// Dropping it would leave the subscription without anybody who runs it, so nobody does: it ends by
+/// [`Duty::park`], or when the subscription is done.
+#[derive(Debug)]
+pub(crate) struct Duty(Arc<Subscriber>);
+
+impl Deref for Duty {
+    type Target = Arc<Subscriber>;
+
+    fn deref(&self) -> &Arc<Subscriber> {
+        &self.0
+    }
+}
+
+impl Duty {
+    /// The duty that the caller has just taken out of the parked mailbox of `subscriber`.
+    pub(crate) fn taken(subscriber: &Arc<Subscriber>) -> Self {
+        // SAFETY: `park` left one reference with the mailbox, and clearing PARKED made it the caller's
+        unsafe { Self::taken_raw(Arc::as_ptr(subscriber)) }
+    }
+
+    /// The duty of one who is told by a token, not by the duty itself: its own thread, its receiver. Whoever
+    /// took it out of the mailbox to tell them has let it go, or will without using it.
+    pub(crate) fn renewed(subscriber: Arc<Subscriber>) -> Self {
+        Self(subscriber)
+    }
+
+    /// # Safety
+    /// The caller has cleared PARKED of that subscriber, which lives in an `Arc`.
+    #[inline]
+    pub(crate) unsafe fn taken_raw(subscriber: *const Subscriber) -> Self {
+        // SAFETY: guaranteed by caller: `park` left one reference with the mailbox
+        Self(unsafe { Arc::from_raw(subscriber) })
+    }
+
+    /// Puts the duty into the mailbox, if there is nothing to do. Else it stays with the caller.
+    pub(crate) fn park(self) -> Result<(), Self> {
+        let raw = Arc::into_raw(self.0);
+        // SAFETY: the reference that `raw` stands for is still ours
+        let mailbox = unsafe { &(*raw).mailbox };
+        // SAFETY: who calls this has the duty; if this returns true, the reference has gone with it
+        let parked =
+            unsafe { mailbox.park(|retired| epoch::retire(Box::new(retired), &epoch::pin())) };
+        if parked {
+            return Ok(());
+        }
+        // SAFETY: the reference did not go into the mailbox
+        Err(Self(unsafe { Arc::from_raw(raw) }))
+    }
+
+    /// Has the subscription run by whoever runs it. Runs code of the user's if that is an executor or a task:
+    /// never under a lock or a pin (R1).
+    pub(crate) fn submit(self) {
+        match &self.0.wake {
+            Wake::Pool(pool) => {
+                let pool = pool.clone();
+                submit_to(&pool, self);
+            }
+            Wake::Thread(parker) => parker.unpark(),
+            Wake::Inline => scope::push_inline(self),
+            Wake::Receiver(slot) => slot.wake(),
+            Wake::Executor(executor) => {
+                let executor = Arc::clone(executor);
+                crate::sync::contain(|| executor.execute(Task::new(self)));
+            }
+        }
+    }
+
+    /// Has the pool do it, whoever does it otherwise: what an inline run leaves, what nobody else can run.
+    pub(crate) fn submit_to_pool(mut self) {
+        let pool = match &self.0.wake {
+            Wake::Pool(pool) => Some(pool.clone()),
+            _ => ConsumerCell::open(&mut self, |consumer, _| consumer.home.clone())
+                .and_then(|home| home.pool()),
+        };
+        match pool {
+            Some(pool) => submit_to(&pool, self),
+            None => self.run_to_rest(),
+        }
+    }
+
+    /// One run on this thread, then the rest to the pool.
+    pub(crate) fn run_inline(self) {
+        match self.run_once() {
+            Outcome::Done => {}
+            Outcome::Again(duty) | Outcome::Stalled(duty) => duty.submit_to_pool(),
+        }
+    }
+
+    /// Runs until there is nothing to do, on this thread. The last resort.
+    fn run_to_rest(self) {
+        let mut duty = self;
+        loop {
+            duty = match duty.run_once() {
+                Outcome::Done => return,
+                Outcome::Again(duty) => duty,
+                Outcome::Stalled(duty) => {
+                    crate::sync::thread::yield_now();
+                    duty
+                }
+            };
+        }
+    }
+}
+
+/// The workers are gone once the bus has been shut down; what comes later is run where it comes up.
+pub(crate) fn submit_to(pool: &Pool<Duty>, duty: Duty) {
+    if let Err(duty) = pool.submit(duty) {
+        duty.run_to_rest();
+    }
+}
+
+/// Hands a burst to the pool, which decides once about waking a worker.
+pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(duties: &mut smallvec::SmallVec<A>) {
+    let pool = duties.first().and_then(|duty| match &duty.wake {
+        Wake::Pool(pool) => Some(pool.clone()),
+        _ => None,
+    });
+    let Some(pool) = pool else { return };
+    if let Err(duties) = pool.submit_all(duties.drain(..)) {
+        duties.into_iter().for_each(Duty::run_to_rest);
+    }
+}
+
+impl Duty {
+    fn run_once(mut self) -> Outcome<Self> {
+        match deliver::run(&mut self, deliver::DELIVERY_BUDGET) {
+            Ran::Idle => match self.park() {
+                Ok(()) => Outcome::Done,
+                Err(duty) => Outcome::Again(duty),
+            },
+            Ran::Budget => Outcome::Again(self),
+            Ran::Unwritten => Outcome::Stalled(self),
+            Ran::Done => Outcome::Done,
+        }
+    }
+}
+
+impl Run for Duty {
+    fn run(self) -> Outcome<Self> {
+        let outcome = self.run_once();
+        scope::run_pending();
+        outcome
+    }
+}

@@ -1,0 +1,138 @@
+//! A thread of a subscription's own: how it waits, and where it runs.
+
+use super::deliver::{self, DELIVERY_BUDGET, Ran};
+use super::options::{OwnThread, WaitStrategy};
+use super::scope;
+use super::state::{Duty, Wake};
+use super::waiting::Completion;
+use crate::error::SubscribeError;
+use crate::sync::unmodelled::Arc;
+use crate::sync::{Mutex, Parker, hint, thread};
+use std::io;
+use std::time::Duration;
+
+/// How often a thread that spins before it parks looks for messages, giving up its time slice in between.
+const LOOKS_BEFORE_PARK: u32 = 32;
+
+/// How long a thread sleeps when the next message is claimed but not written yet, after so many looks.
+const UNWRITTEN_SLEEP: Duration = Duration::from_micros(50);
+const LOOKS_BEFORE_SLEEP: u32 = 16;
+
+/// A thread that waits for its subscription to be ready.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) parker: Arc<Parker>,
+    slot: Arc<Slot>,
+}
+
+/// What the two sides hand each other: whether the thread could be pinned, then the duty.
+#[derive(Debug)]
+struct Slot {
+    ready: Completion<Option<io::ErrorKind>>,
+    duty: Mutex<Option<Duty>>,
+}
+
+impl Prepared {
+    /// Starts the thread. It runs nothing before [`Prepared::start`], and ends if that never comes.
+    pub(crate) fn new(options: &OwnThread, bus: &str) -> Result<Self, SubscribeError> {
+        let OwnThread { wait, core } = *options;
+        let parker = Arc::new(Parker::new());
+        let slot = Arc::new(Slot {
+            ready: Completion::new(),
+            duty: Mutex::new(None),
+        });
+        let (parks, takes) = (Arc::clone(&parker), Arc::clone(&slot));
+        thread::Builder::new()
+            .name(format!("{bus}-own"))
+            .spawn(move || {
+                let pinned = core.map_or(Ok(()), pin_to);
+                takes.ready.complete(pinned.err().map(|error| error.kind()));
+                parks.park();
+                let duty = takes.duty.lock().take();
+                if let Some(duty) = duty {
+                    run(duty, wait);
+                }
+            })
+            .map_err(SubscribeError::Thread)?;
+        let prepared = Self { parker, slot };
+        match (core, prepared.slot.ready.wait(None)) {
+            (Some(core), Ok(Some(kind))) => Err(SubscribeError::CannotPin {
+                core,
+                source: kind.into(),
+            }),
+            _ => Ok(prepared),
+        }
+    }
+
+    /// Hands over the duty.
+    pub(crate) fn start(self, duty: Duty) {
+        *self.slot.duty.lock() = Some(duty);
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        self.parker.unpark();
+    }
+}
+
+fn pin_to(core: usize) -> io::Result<()> {
+    let known = core_affinity::get_core_ids().unwrap_or_default();
+    let id = known
+        .into_iter()
+        .find(|id| id.id == core)
+        .ok_or(io::ErrorKind::NotFound)?;
+    if core_affinity::set_for_current(id) {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+fn run(mut duty: Duty, wait: WaitStrategy) {
+    let mut unwritten = 0;
+    let mut looks = 0;
+    loop {
+        let ran = deliver::run(&mut duty, DELIVERY_BUDGET);
+        scope::run_pending();
+        match ran {
+            Ran::Done => return,
+            Ran::Budget => (unwritten, looks) = (0, 0),
+            Ran::Unwritten => {
+                unwritten += 1;
+                if unwritten < LOOKS_BEFORE_SLEEP {
+                    thread::yield_now();
+                } else {
+                    thread::sleep(UNWRITTEN_SLEEP);
+                }
+            }
+            Ran::Idle => {
+                unwritten = 0;
+                looks += 1;
+                match wait {
+                    WaitStrategy::Spin => hint::spin_loop(),
+                    WaitStrategy::Yield => thread::yield_now(),
+                    WaitStrategy::SpinThenPark if looks < LOOKS_BEFORE_PARK => thread::yield_now(),
+                    WaitStrategy::SpinThenPark | WaitStrategy::Park => {
+                        looks = 0;
+                        duty = park(duty);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sleeps until somebody has taken the duty out of the mailbox for this thread.
+fn park(duty: Duty) -> Duty {
+    let subscriber = Arc::clone(&duty);
+    match duty.park() {
+        Err(duty) => duty,
+        Ok(()) => {
+            if let Wake::Thread(parker) = &subscriber.wake {
+                parker.park();
+            }
+            Duty::renewed(subscriber)
+        }
+    }
+}

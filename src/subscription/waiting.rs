@@ -1,0 +1,126 @@
+//! Those who wait, threads and tasks alike: for a subscription to be done, for a message to be handled, for
+//! room in a mailbox, for a message in a receiver.
+
+use crate::error::WaitError;
+use crate::sync::unmodelled::Arc;
+use crate::sync::{Mutex, Parker};
+use smallvec::SmallVec;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+/// What wakes one who waits.
+#[derive(Debug, Clone)]
+pub(crate) enum Waiter {
+    Thread(Arc<Parker>),
+    Task(Waker),
+}
+
+impl Waiter {
+    /// Runs code of the user's if it is a task: never under a lock or a pin (R1).
+    pub(crate) fn wake(self) {
+        match self {
+            Self::Thread(parker) => parker.unpark(),
+            Self::Task(waker) => {
+                crate::sync::contain(|| waker.wake());
+            }
+        }
+    }
+}
+
+/// A value that comes once, and any number who wait for it.
+#[derive(Debug)]
+pub(crate) struct Completion<T>(Mutex<State<T>>);
+
+#[derive(Debug)]
+enum State<T> {
+    Pending(SmallVec<[Waiter; 1]>),
+    Done(T),
+}
+
+impl<T: Copy> Completion<T> {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(State::Pending(SmallVec::new())))
+    }
+
+    pub(crate) fn get(&self) -> Option<T> {
+        match &*self.0.lock() {
+            State::Pending(_) => None,
+            State::Done(value) => Some(*value),
+        }
+    }
+
+    /// Sets the value and wakes everybody. The first one stays.
+    pub(crate) fn complete(&self, value: T) {
+        let waiters = {
+            let mut state = self.0.lock();
+            if matches!(&*state, State::Done(_)) {
+                return;
+            }
+            match std::mem::replace(&mut *state, State::Done(value)) {
+                State::Pending(waiters) => waiters,
+                State::Done(_) => SmallVec::new(),
+            }
+        };
+        for waiter in waiters {
+            waiter.wake();
+        }
+    }
+
+    /// The value if it is there; else `waiter` is woken when it comes. The same waiter is kept once.
+    fn get_or_register(&self, waiter: &Waiter) -> Option<T> {
+        let mut state = self.0.lock();
+        match &mut *state {
+            State::Done(value) => Some(*value),
+            State::Pending(waiters) => {
+                let known = waiters.iter().any(|known| match (known, waiter) {
+                    (Waiter::Thread(a), Waiter::Thread(b)) => Arc::ptr_eq(a, b),
+                    (Waiter::Task(a), Waiter::Task(b)) => a.will_wake(b),
+                    _ => false,
+                });
+                if !known {
+                    waiters.push(waiter.clone());
+                }
+                None
+            }
+        }
+    }
+
+    /// Waits, until `deadline` if there is one. The caller has made sure that it may wait here.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<T, WaitError> {
+        if let Some(value) = self.get() {
+            return Ok(value);
+        }
+        let parker = Arc::new(Parker::new());
+        let waiter = Waiter::Thread(Arc::clone(&parker));
+        loop {
+            if let Some(value) = self.get_or_register(&waiter) {
+                return Ok(value);
+            }
+            match deadline {
+                None => parker.park(),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() || !parker.park_timeout(left) {
+                        self.forget(&parker);
+                        return self.get().ok_or(WaitError::TimedOut);
+                    }
+                }
+            }
+        }
+    }
+
+    fn forget(&self, parker: &Arc<Parker>) {
+        if let State::Pending(waiters) = &mut *self.0.lock() {
+            waiters.retain(
+                |waiter| !matches!(waiter, Waiter::Thread(known) if Arc::ptr_eq(known, parker)),
+            );
+        }
+    }
+
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<T> {
+        match self.get_or_register(&Waiter::Task(cx.waker().clone())) {
+            Some(value) => Poll::Ready(value),
+            None => Poll::Pending,
+        }
+    }
+}

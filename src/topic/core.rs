@@ -1,0 +1,194 @@
+//! What all topics of one bus share: their registry, the pool, the budget, the hooks, the subscriptions that
+//! are ending. No lock of it is held while user code runs (R1).
+
+use super::forward::{Forward, Topology};
+use super::node::{Alive, Node};
+use super::registry::Registry;
+use crate::message::{Origin, TypeInfo};
+use crate::subscription::mailbox::Budget;
+use crate::subscription::state::{Duty, Subscriber};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::unmodelled::{Arc, AtomicU64};
+use crate::worker::{Pool, PoolOptions, PoolStats};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::io;
+
+/// A handler panicked. What the bus's hook for that gets.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct HandlerPanic<'a> {
+    /// The name of the topic.
+    pub topic: &'a str,
+    /// The name of the subscription.
+    pub subscription: &'a str,
+    /// The name of the type of the message that it panicked at.
+    pub message_type: &'a str,
+    /// What the panic says, if it says anything.
+    pub panic: &'a str,
+}
+
+/// Messages were accepted, but nobody was left to run them. What the bus's hook for that gets.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Discarded<'a> {
+    /// The name of the topic.
+    pub topic: &'a str,
+    /// The name of the subscription.
+    pub subscription: &'a str,
+    /// How many messages.
+    pub count: u64,
+}
+
+pub(crate) type PanicHook = Box<dyn Fn(&HandlerPanic<'_>) + Send + Sync>;
+pub(crate) type DiscardHook = Box<dyn Fn(&Discarded<'_>) + Send + Sync>;
+
+/// What a bus is made with.
+pub(crate) struct Config {
+    pub(crate) name: String,
+    pub(crate) pool: PoolOptions,
+    pub(crate) message_budget: u64,
+    pub(crate) declined: HashSet<String>,
+    pub(crate) origin: Origin,
+    pub(crate) on_panic: Option<PanicHook>,
+    pub(crate) on_discard: Option<DiscardHook>,
+}
+
+/// See the module.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) registry: Registry,
+    pub(crate) topology: Mutex<Topology>,
+    /// Subscriptions from the first step of their close until they are done, by number.
+    ending: Mutex<HashMap<u64, Arc<Subscriber>>>,
+    /// Forwards and topics that were told to stay.
+    kept: Mutex<Vec<Forward>>,
+    pool: Mutex<Option<Pool<Duty>>>,
+    next_id: AtomicU64,
+    stage: AtomicU32,
+}
+
+const OPEN: u32 = 0;
+const SHUT_DOWN: u32 = 1;
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("name", &self.config.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            budget: Arc::new(Budget::new(config.message_budget)),
+            config,
+            registry: Registry::new(),
+            topology: Mutex::new(Topology::default()),
+            ending: Mutex::new(HashMap::new()),
+            kept: Mutex::new(Vec::new()),
+            pool: Mutex::new(None),
+            next_id: AtomicU64::new(1),
+            stage: AtomicU32::new(OPEN),
+        }
+    }
+
+    /// A number for a topic, a subscription, a forward.
+    pub(crate) fn next_id(&self) -> u64 {
+        // Relaxed: unique because it is one read-modify-write; nothing is read through it.
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        // Acquire: pairs with the Release in `shut_down`.
+        self.stage.load(Ordering::Acquire) == SHUT_DOWN
+    }
+
+    /// Nothing new from here on. True for the first caller.
+    pub(crate) fn shut_down(&self) -> bool {
+        // AcqRel: Release, so that whoever finds the bus shut down sees what was before; Acquire for the loser.
+        self.stage.swap(SHUT_DOWN, Ordering::AcqRel) == OPEN
+    }
+
+    /// True if the bus does not take messages of that type.
+    #[inline]
+    pub(crate) fn declines(&self, info: &TypeInfo) -> bool {
+        !self.config.declined.is_empty()
+            && !info.is_control()
+            && self.config.declined.contains(info.name())
+    }
+
+    /// The pool, started at the first need: a bus of receivers alone has no threads.
+    pub(crate) fn pool(&self) -> io::Result<Pool<Duty>> {
+        let mut pool = self.pool.lock();
+        if let Some(pool) = &*pool {
+            return Ok(pool.clone());
+        }
+        let started = Pool::new(self.config.pool.clone())?;
+        if self.is_shut_down() {
+            started.stop();
+        }
+        Ok(pool.insert(started).clone())
+    }
+
+    /// The pool, if it was started.
+    pub(crate) fn started_pool(&self) -> Option<Pool<Duty>> {
+        self.pool.lock().clone()
+    }
+
+    pub(crate) fn pool_stats(&self) -> Option<PoolStats> {
+        self.started_pool().map(|pool| pool.stats())
+    }
+
+    /// Books that a subscription is about to end. See [`Core::finished`].
+    pub(super) fn ending(&self, subscriber: &Arc<Subscriber>) {
+        self.ending
+            .lock()
+            .insert(subscriber.id, Arc::clone(subscriber));
+        // It may have ended since the caller decided to close it: then its `finished` came too early.
+        if subscriber.is_done() {
+            self.finished(subscriber.id);
+        }
+    }
+
+    pub(super) fn finished(&self, id: u64) {
+        let ended = self.ending.lock().remove(&id);
+        drop(ended);
+    }
+
+    /// All subscriptions that have been closed and are not done yet.
+    pub(crate) fn unfinished(&self) -> Vec<Arc<Subscriber>> {
+        self.ending.lock().values().map(Arc::clone).collect()
+    }
+
+    pub(super) fn keep(&self, forward: Forward) {
+        self.kept.lock().push(forward);
+    }
+
+    pub(crate) fn release_kept(&self) {
+        let kept = std::mem::take(&mut *self.kept.lock());
+        drop(kept);
+    }
+
+    /// Every topic that lives.
+    pub(crate) fn topics(&self) -> Vec<Arc<Alive>> {
+        self.registry.all()
+    }
+
+    pub(super) fn same_bus(&self, node: &Alive) -> bool {
+        std::ptr::eq(self, Arc::as_ptr(&node.core))
+    }
+
+    pub(super) fn new_node(self: &Arc<Self>, name: Arc<str>, total_order: bool) -> Arc<Alive> {
+        let node = Arc::new(Node::new(self.next_id(), name, total_order));
+        let alive = Arc::new(Alive {
+            node: Arc::clone(&node),
+            core: Arc::clone(self),
+        });
+        node.set_alive(&alive);
+        alive
+    }
+}

@@ -1,0 +1,281 @@
+//! Topics: where messages are published, and who hears them. See [`Topic`].
+
+pub(crate) mod aftermath;
+pub(crate) mod core;
+pub(crate) mod forward;
+pub(crate) mod node;
+pub(crate) mod publish;
+pub(crate) mod publish_error;
+pub(crate) mod registry;
+pub(crate) mod stats;
+pub(crate) mod subscribe;
+pub(crate) mod subscribers;
+pub(crate) mod sync_publish;
+
+pub use self::core::{Discarded, HandlerPanic};
+pub use forward::Forward;
+pub use publish_error::PublishError;
+pub use stats::TopicStats;
+pub use subscribe::SubscriptionBuilder;
+
+use crate::error::{ForwardError, WaitError};
+use crate::message::{FinalReason, Message, MessageType, Receipt, default_type, into_message};
+use crate::subscription::{Handled, Subscription};
+use crate::sync::unmodelled::Arc;
+use aftermath::Aftermath;
+use node::Alive;
+use publish::Special;
+use std::any::TypeId;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// The longest name of a topic or a subscription, in bytes.
+pub const MAX_NAME_LEN: usize = 1024;
+
+/// A topic: what is published on it is offered to each of its subscriptions, and to those of the topics that it
+/// forwards to.
+///
+/// A `Topic` is a handle; clones are the same topic. It lives for as long as somebody has a handle, a
+/// subscription or a forward of it.
+///
+/// ```
+/// use stasis_bus::Bus;
+///
+/// let bus = Bus::new()?;
+/// let orders = bus.topic("orders")?;
+/// let subscription = orders.subscribe().run(|order: &u32| println!("order {order}"))?;
+/// let receipt = orders.publish(17_u32)?;
+/// assert_eq!(receipt.offered(), 1);
+/// subscription.unsubscribe();
+/// let last = subscription.join()?;
+/// assert_eq!(last.delivered, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Topic {
+    alive: Arc<Alive>,
+}
+
+impl Topic {
+    pub(crate) fn new(alive: Arc<Alive>) -> Self {
+        Self { alive }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.alive.node.name
+    }
+
+    /// True for handles of the same topic.
+    #[must_use]
+    pub fn is_same(&self, other: &Topic) -> bool {
+        Arc::ptr_eq(&self.alive, &other.alive)
+    }
+
+    /// True if it keeps one order of messages for all its subscriptions (D7).
+    #[must_use]
+    pub fn has_total_order(&self) -> bool {
+        self.alive.node.has_total_order()
+    }
+
+    /// Publishes a payload under the type that it has by default, or a [`Message`] as it is. Every subscription
+    /// that wants it, here and downstream by forwards, is offered it once (D4), in the order of D2.
+    ///
+    /// Neither waits for handlers nor for other publishers; the exceptions are mailboxes that asked to block
+    /// their publishers when full, total order, inline subscriptions, which run here, and the short locks of
+    /// mailboxes that shed their oldest message (R5). Legal in handlers.
+    ///
+    /// # Errors
+    /// [`PublishError`] says what, and hands the message back. If it is [`PublishError::Full`], everybody else
+    /// was offered the message all the same.
+    pub fn publish<T: Send + Sync + 'static>(&self, payload: T) -> Result<Receipt, PublishError> {
+        let message = publish::admit(&self.alive, into_message(payload))?;
+        let mut after = Aftermath::default();
+        let mut receipt = publish::publish(&self.alive, message, &mut Special::Nobody, &mut after);
+        after.settle(&mut receipt);
+        match after.take_failed() {
+            None => Ok(receipt),
+            Some(message) => Err(PublishError::Full { message, receipt }),
+        }
+    }
+
+    /// Publishes several, in their order, and wakes whoever is to be woken once for all of them.
+    ///
+    /// # Errors
+    /// As [`Topic::publish`]. Messages of declined types and after a close are not published: the first of them
+    /// is handed back, and what comes after it in the batch is not published either. A mailbox that fails when
+    /// full does not end the batch.
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// # let bus = Bus::new()?;
+    /// # let topic = bus.topic("numbers")?;
+    /// # let mut receiver = topic.subscribe().receiver()?;
+    /// let receipt = topic.publish_batch(1..=3_i64)?;
+    /// assert_eq!(receipt.offered(), 3);
+    /// assert_eq!(receiver.recv()?.get::<i64>(), Some(&1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish_batch<T: Send + Sync + 'static>(
+        &self,
+        payloads: impl IntoIterator<Item = T>,
+    ) -> Result<Receipt, PublishError> {
+        let mut batch = Settled::default();
+        let mut refused = None;
+        for payload in payloads {
+            let message = match publish::admit(&self.alive, into_message(payload)) {
+                Ok(message) => message,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            };
+            let Settled { after, total } = &mut batch;
+            *total += publish::publish(&self.alive, message, &mut Special::Nobody, after);
+            if after.has_waiting() {
+                after.settle(total);
+            }
+        }
+        batch.settle();
+        match (refused, batch.after.take_failed()) {
+            (Some(error), _) => Err(error),
+            (None, Some(message)) => Err(PublishError::Full {
+                message,
+                receipt: batch.total,
+            }),
+            (None, None) => Ok(batch.total),
+        }
+    }
+
+    /// Publishes as [`Topic::publish`] does, and waits, without any lock, until `subscription` has handled this
+    /// message and all before it. The others are not waited for.
+    ///
+    /// # Errors
+    /// [`WaitError::WouldDeadlock`] inside any handler (R1b): nothing was published.
+    /// [`WaitError::Closed`] if the topic takes no messages: nothing was published.
+    pub fn publish_sync<T: Send + Sync + 'static>(
+        &self,
+        subscription: &Subscription,
+        payload: T,
+    ) -> Result<Handled, WaitError> {
+        sync_publish::publish_sync(&self.alive, subscription, into_message(payload), None)
+    }
+
+    /// As [`Topic::publish_sync`], waiting for at most `timeout`.
+    ///
+    /// # Errors
+    /// As there, and [`WaitError::TimedOut`]: the message was published, and will be handled.
+    pub fn publish_sync_timeout<T: Send + Sync + 'static>(
+        &self,
+        subscription: &Subscription,
+        payload: T,
+        timeout: Duration,
+    ) -> Result<Handled, WaitError> {
+        let deadline = Instant::now().checked_add(timeout);
+        sync_publish::publish_sync(&self.alive, subscription, into_message(payload), deadline)
+    }
+
+    /// True if somebody, here or downstream, wants messages of that type, as far as filters by type tell. Cheap:
+    /// a publisher can skip building what nobody wants. False: a publish that began and ended between this
+    /// call's begin and end would have been offered to nobody. Both may change at once.
+    #[must_use]
+    pub fn has_subscribers_for<T: Send + Sync + 'static>(
+        &self,
+        message_type: &MessageType<T>,
+    ) -> bool {
+        publish::has_subscribers_for(&self.alive.node, message_type.info())
+    }
+
+    /// The same for payloads of type `T` under the type that they have by default.
+    #[must_use]
+    pub fn has_subscribers_for_payload<T: Send + Sync + 'static>(&self) -> bool {
+        debug_assert_ne!(TypeId::of::<T>(), TypeId::of::<Message>());
+        publish::has_subscribers_for(&self.alive.node, default_type::<T>())
+    }
+
+    /// Begins a subscription. Nothing happens before the builder's last call.
+    pub fn subscribe(&self) -> SubscriptionBuilder {
+        SubscriptionBuilder::new(Arc::clone(&self.alive))
+    }
+
+    /// Forwards everything that is published here, or forwarded to here, to `other` too. A publish that begins
+    /// after this has returned goes there. Diamonds, duplicates, cycles and a forward to itself are legal, and
+    /// do not duplicate messages (D4).
+    ///
+    /// Costs the same however many topics forward to this one only; those upstream that forward to several are
+    /// worked out anew, one by one.
+    ///
+    /// # Errors
+    /// [`ForwardError`] if the topics belong to two buses, or one of them is closed.
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// let bus = Bus::new()?;
+    /// let (leg, all) = (bus.topic("calls/7")?, bus.topic("calls")?);
+    /// let mut receiver = all.subscribe().receiver()?;
+    /// let forward = leg.forward_to(&all)?;
+    /// leg.publish("ringing")?;
+    /// assert_eq!(receiver.recv()?.get::<&str>(), Some(&"ringing"));
+    /// forward.cancel();
+    /// assert_eq!(leg.publish("answered")?.offered(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forward_to(&self, other: &Topic) -> Result<Forward, ForwardError> {
+        if !self.alive.core.same_bus(&other.alive) {
+            return Err(ForwardError::OtherBus);
+        }
+        if self.alive.core.is_shut_down() {
+            return Err(ForwardError::ShutDown);
+        }
+        if self.alive.node.is_closed() || other.alive.node.is_closed() {
+            return Err(ForwardError::TopicClosed);
+        }
+        Ok(Forward::new(&self.alive, &other.alive))
+    }
+
+    /// Closes the topic: it takes no messages and no subscriptions any more, and its subscriptions end. The name
+    /// is free for a new topic. Does not wait; legal in handlers; does nothing if it is closed already.
+    pub fn close(&self) {
+        self.alive.close_all(FinalReason::TopicClosed);
+    }
+
+    /// True: it is closed for good. False may be old news.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.alive.node.is_closed()
+    }
+
+    /// Its figures and those of its subscriptions, as of now. Stops nothing.
+    #[must_use]
+    pub fn stats(&self) -> TopicStats {
+        TopicStats::of(&self.alive)
+    }
+}
+
+/// A batch is settled when it ends, however that is: its iterator is code of the user's, and may unwind.
+#[derive(Default)]
+struct Settled {
+    after: Aftermath,
+    total: Receipt,
+}
+
+impl Settled {
+    fn settle(&mut self) {
+        self.after.settle(&mut self.total);
+    }
+}
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topic")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}

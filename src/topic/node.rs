@@ -1,0 +1,253 @@
+//! A topic in two parts. The *node* is what publishers read under a pin: memory of the bus, which the epoch may
+//! free at any time and on any thread, so it owns nothing with a say of its own. *Alive* is what keeps the topic
+//! in existence: handles, subscriptions and forwards hold it, and its end takes the name out of the registry.
+
+use super::core::{Core, Discarded, HandlerPanic};
+use super::forward::Route;
+use super::publish;
+use super::subscribers::{self, Listing};
+use crate::epoch::{self, EpochCell};
+use crate::message::{CHANGE, ChangeKind, FinalReason};
+use crate::stats::Counter;
+use crate::subscription::scope;
+use crate::subscription::state::{Duty, Home, Subscriber};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::unmodelled::{Arc, OnceLock, Weak};
+use crate::sync::{Mutex, contain};
+use crate::worker::Pool;
+
+/// See the module.
+pub(crate) struct Node {
+    pub(super) listing: EpochCell<Listing>,
+    /// Where else a publish goes.
+    pub(super) route: EpochCell<Route>,
+    /// All topics downstream of this one, without itself: for those whose only way is through here.
+    pub(super) downstream: EpochCell<Box<[Arc<Node>]>>,
+    /// Held for the offers of a publish, on topics with total order (D7).
+    pub(super) sequencer: Option<Box<Mutex<()>>>,
+    pub(super) published: Counter,
+    closed: AtomicBool,
+    /// Held for every change of the list.
+    control: Mutex<()>,
+    pub(super) ended: Ended,
+    pub(super) id: u64,
+    pub(super) name: Arc<str>,
+    alive: OnceLock<Weak<Alive>>,
+}
+
+/// The figures of subscriptions that are done.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    pub(super) filtered: Counter,
+    pub(super) shed: Counter,
+    pub(super) delivered: Counter,
+    pub(super) discarded: Counter,
+}
+
+/// See the module.
+pub(crate) struct Alive {
+    pub(super) node: Arc<Node>,
+    pub(super) core: Arc<Core>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Alive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Alive")
+            .field("name", &self.node.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    pub(super) fn new(id: u64, name: Arc<str>, total_order: bool) -> Self {
+        Self {
+            listing: EpochCell::null(),
+            route: EpochCell::null(),
+            downstream: EpochCell::null(),
+            sequencer: total_order.then(|| Box::new(Mutex::new(()))),
+            published: Counter::default(),
+            closed: AtomicBool::new(false),
+            control: Mutex::new(()),
+            ended: Ended::default(),
+            id,
+            name,
+            alive: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn set_alive(&self, alive: &Arc<Alive>) {
+        let first = self.alive.set(Arc::downgrade(alive)).is_ok();
+        debug_assert!(first);
+    }
+
+    pub(super) fn alive(&self) -> Option<Arc<Alive>> {
+        self.alive.get().and_then(Weak::upgrade)
+    }
+
+    #[inline]
+    pub(super) fn is_closed(&self) -> bool {
+        // Acquire: pairs with the Release in `close`.
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn has_total_order(&self) -> bool {
+        self.sequencer.is_some()
+    }
+
+    /// Lists a subscriber. False if the topic is closed.
+    pub(super) fn list(&self, subscriber: &Arc<Subscriber>) -> bool {
+        let control = self.control.lock();
+        if self.is_closed() {
+            return false;
+        }
+        let guard = epoch::pin();
+        let new = match self.listing.load(&guard) {
+            Some(listing) => listing.with(subscriber),
+            None => Listing::default().with(subscriber),
+        };
+        self.listing.replace(Some(Box::new(new)), &guard);
+        drop(control);
+        true
+    }
+
+    /// Takes a subscriber off the list. False if it was not on it.
+    pub(super) fn delist(&self, subscriber: &Arc<Subscriber>) -> bool {
+        let control = self.control.lock();
+        let guard = epoch::pin();
+        let Some(listing) = self.listing.load(&guard) else {
+            return false;
+        };
+        let Some(new) = listing.without(subscriber) else {
+            return false;
+        };
+        let new = (new.len() > 0).then(|| Box::new(new));
+        self.listing.replace(new, &guard);
+        drop(control);
+        subscribers::retire(vec![Arc::clone(subscriber)], &guard);
+        true
+    }
+
+    /// Accepts nothing from here on. Gives those who were listed; each is still to be closed.
+    pub(super) fn close(&self) -> Vec<Arc<Subscriber>> {
+        let control = self.control.lock();
+        // Release: pairs with `is_closed`.
+        self.closed.store(true, Ordering::Release);
+        let guard = epoch::pin();
+        let listed = self
+            .listing
+            .load(&guard)
+            .map(Listing::all)
+            .unwrap_or_default();
+        drop(control);
+        listed
+    }
+
+    /// Everybody on the list.
+    pub(super) fn listed(&self) -> Vec<Arc<Subscriber>> {
+        self.listing
+            .load(&epoch::pin())
+            .map(Listing::all)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn is_listed(&self, subscriber: &Subscriber) -> bool {
+        self.listed()
+            .iter()
+            .any(|listed| std::ptr::eq(&**listed, subscriber))
+    }
+}
+
+impl Alive {
+    /// Tells the topic, and all downstream of it, that a subscriber came or went (L5).
+    pub(super) fn announce(&self, subscriber: &Arc<Subscriber>, kind: ChangeKind) {
+        if publish::has_subscribers_for(&self.node, CHANGE.info()) {
+            let change = CHANGE.message(subscriber.change(&self.node.name, kind));
+            publish::control(self, change, subscriber);
+        }
+    }
+
+    /// Closes the topic, and ends all its subscriptions for that reason.
+    pub(crate) fn close_all(&self, reason: FinalReason) {
+        for subscriber in self.node.close() {
+            self.close(&subscriber, reason);
+        }
+    }
+}
+
+impl Home for Alive {
+    fn close(&self, subscriber: &Arc<Subscriber>, reason: FinalReason) {
+        // Whoever is first gives the reason. Who is not does all of the rest too: when any of them returns, the
+        // subscription is off the list and closed (L3).
+        let first = subscriber.set_reason(reason);
+        if first {
+            self.core.ending(subscriber);
+        }
+        self.node.delist(subscriber);
+        let duty = subscriber.close_mailbox();
+        if first {
+            self.announce(subscriber, ChangeKind::Unsubscribed);
+        }
+        if let Some(duty) = duty {
+            duty.submit();
+            scope::run_pending();
+        }
+    }
+
+    fn finished(&self, subscriber: &Arc<Subscriber>) {
+        let ended = &self.node.ended;
+        ended.filtered.add(subscriber.figures.filtered.get());
+        ended.shed.add(subscriber.mailbox.total_shed());
+        ended.delivered.add(subscriber.figures.delivered.get());
+        ended.discarded.add(subscriber.figures.discarded.get());
+        self.core.finished(subscriber.id);
+    }
+
+    fn panicked(&self, subscriber: &Subscriber, message_type: &'static str, panic: &str) {
+        if let Some(hook) = &self.core.config.on_panic {
+            let report = HandlerPanic {
+                topic: &self.node.name,
+                subscription: &subscriber.name,
+                message_type,
+                panic,
+            };
+            contain(|| hook(&report));
+        }
+    }
+
+    fn discarded(&self, subscriber: &Subscriber, count: u64) {
+        if let Some(hook) = &self.core.config.on_discard {
+            let report = Discarded {
+                topic: &self.node.name,
+                subscription: &subscriber.name,
+                count,
+            };
+            contain(|| hook(&report));
+        }
+    }
+
+    fn topic_name(&self) -> &Arc<str> {
+        &self.node.name
+    }
+
+    fn is_listed(&self, subscriber: &Subscriber) -> bool {
+        self.node.is_listed(subscriber)
+    }
+
+    fn pool(&self) -> Option<Pool<Duty>> {
+        self.core.pool().ok()
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.core.registry.forget(self);
+    }
+}

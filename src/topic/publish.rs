@@ -1,0 +1,436 @@
+//! Publish: offering one message to every mailbox that wants it, without waiting for any of them. What follows
+//! from that is left to the [`Aftermath`].
+
+#![expect(
+    unsafe_code,
+    reason = "deliveries are counted before they are pushed, duties taken by pointer"
+)]
+
+use super::aftermath::Aftermath;
+use super::forward::reach;
+use super::node::{Alive, Node};
+use super::publish_error::PublishError;
+use super::subscribers::{self, Entry, Listing};
+use crate::epoch::{self, Guard};
+use crate::message::{Message, RawDelivery, Receipt, TypeInfo};
+use crate::subscription::filter::{ConflateKey, Hooks};
+use crate::subscription::mailbox::{Left, Offer};
+use crate::subscription::parcel::{Envelope, Parcel};
+use crate::subscription::scope;
+use crate::subscription::state::{Duty, Subscriber};
+use crate::sync::MutexGuard;
+use crate::sync::unmodelled::{Arc, Weak};
+use smallvec::SmallVec;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+/// One subscriber that is not to be treated like the others.
+pub(super) enum Special<'a> {
+    Nobody,
+    /// It gets nothing: it is the one that the message is about.
+    Skip(&'a Arc<Subscriber>),
+    /// It gets the envelope, for somebody waits for it.
+    Mark(&'a Arc<Subscriber>, Option<Box<Envelope>>),
+}
+
+impl Special<'_> {
+    #[inline]
+    fn subscriber(&self) -> *const Subscriber {
+        match self {
+            Self::Nobody => ptr::null(),
+            Self::Skip(subscriber) | Self::Mark(subscriber, _) => Arc::as_ptr(subscriber),
+        }
+    }
+}
+
+/// Whether a publish on that topic is legal at all.
+pub(super) fn admit(alive: &Alive, message: Message) -> Result<Message, PublishError> {
+    if alive.core.declines(message.info()) {
+        return Err(PublishError::Declined(message));
+    }
+    if alive.node.is_closed() {
+        let shut_down = alive.core.is_shut_down();
+        return Err(if shut_down {
+            PublishError::ShutDown(message)
+        } else {
+            PublishError::Closed(message)
+        });
+    }
+    Ok(message)
+}
+
+/// Publishes one message. `special` is left with its envelope if its subscriber was not found.
+pub(super) fn publish(
+    alive: &Alive,
+    message: Message,
+    special: &mut Special<'_>,
+    after: &mut Aftermath,
+) -> Receipt {
+    alive.node.published.add(1);
+    let mut receipt = Receipt::default();
+    let offered = offer_all(&alive.node, message, None, special, &mut receipt, after);
+    if let Err((message, slow)) = offered {
+        let prepared = prepare(slow, &message, special, &mut receipt);
+        let offered = offer_all(
+            &alive.node,
+            message,
+            Some(prepared),
+            special,
+            &mut receipt,
+            after,
+        );
+        debug_assert!(offered.is_ok());
+    }
+    receipt
+}
+
+/// Offers a message to everybody, under one pin. If code of the user's has to run first for somebody, nothing has
+/// happened, and they are handed back with the message: to be called again once they are prepared.
+#[inline]
+fn offer_all(
+    node: &Node,
+    message: Message,
+    prepared: Option<Prepared>,
+    special: &mut Special<'_>,
+    receipt: &mut Receipt,
+    after: &mut Aftermath,
+) -> Result<(), (Message, SmallVec<[Slow; 4]>)> {
+    let info = message.info();
+    let guard = epoch::pin();
+    let mut listings = listings(node, &guard);
+    if prepared.is_none()
+        && listings
+            .iter()
+            .any(|(_, listing)| !listing.slow().is_empty())
+    {
+        return Err((message, collect_slow(&listings, info)));
+    }
+    let locks = sequencers(&listings);
+    if !locks.is_empty() {
+        // What was listed before the sequencers were held may have changed.
+        listings = self::listings(node, &guard);
+    }
+    let fast: usize = listings
+        .iter()
+        .map(|(_, listing)| {
+            listing
+                .fast(info)
+                .map(subscribers::List::len)
+                .sum::<usize>()
+        })
+        .sum();
+    receipt.filtered += count_unwanted(&listings, info, fast);
+    let prepared = prepared.unwrap_or_default();
+    let count = fast + prepared.len();
+    if count == 0 {
+        after.unwanted.push(message);
+        return Ok(());
+    }
+    let raw = message.into_deliveries(count.try_into().unwrap_or(u32::MAX));
+    let mut offers = Offers {
+        raw,
+        refused: 0,
+        receipt,
+        after,
+        special,
+    };
+    for (node, listing) in &listings {
+        for list in listing.fast(info) {
+            for entry in list.iter() {
+                offers.offer(entry, node, None, &guard);
+            }
+        }
+    }
+    offers.offer_prepared(prepared, &guard);
+    let refused = offers.refused;
+    if refused > 0 {
+        after.refunds.push((raw, refused));
+    }
+    drop(locks);
+    Ok(())
+}
+
+type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;
+
+#[inline]
+fn listings<'g>(node: &'g Node, guard: &'g Guard) -> Listings<'g> {
+    reach(node, guard)
+        .filter_map(|node| node.listing.load(guard).map(|listing| (node, listing)))
+        .collect()
+}
+
+/// The sequencers of all topics in reach that have one, in the order of their numbers (D7).
+fn sequencers<'g>(listings: &Listings<'g>) -> SmallVec<[MutexGuard<'g, ()>; 2]> {
+    if listings.iter().all(|(node, _)| node.sequencer.is_none()) {
+        return SmallVec::new();
+    }
+    let mut ordered: SmallVec<[&Node; 8]> = listings.iter().map(|(node, _)| *node).collect();
+    ordered.sort_by_key(|node| node.id);
+    ordered
+        .into_iter()
+        .filter_map(|node| node.sequencer.as_ref())
+        .map(|sequencer| sequencer.lock())
+        .collect()
+}
+
+fn count_unwanted(listings: &Listings<'_>, info: &TypeInfo, fast: usize) -> u64 {
+    if info.is_control() {
+        return 0;
+    }
+    let all: usize = listings.iter().map(|(_, listing)| listing.len()).sum();
+    let slow: usize = listings
+        .iter()
+        .map(|(_, listing)| listing.slow().len())
+        .sum();
+    all.saturating_sub(fast).saturating_sub(slow) as u64
+}
+
+/// A subscriber for which code of the user's has to run before it can be offered a message.
+struct Slow {
+    entry: Arc<Subscriber>,
+    alive: Option<Arc<Alive>>,
+    wants: bool,
+}
+
+struct Ready {
+    subscriber: Arc<Subscriber>,
+    alive: Option<Arc<Alive>>,
+    key: Option<ConflateKey>,
+}
+
+type Prepared = SmallVec<[Ready; 4]>;
+
+fn collect_slow(listings: &Listings<'_>, info: &TypeInfo) -> SmallVec<[Slow; 4]> {
+    listings
+        .iter()
+        .flat_map(|(node, listing)| listing.slow().iter().map(move |entry| (*node, entry)))
+        .map(|(node, entry)| Slow {
+            entry: entry.to_arc(),
+            alive: node.alive(),
+            wants: subscribers::accepts(entry.get(), info),
+        })
+        .collect()
+}
+
+/// Runs filters and key functions, without pin or lock.
+fn prepare(
+    slow: SmallVec<[Slow; 4]>,
+    message: &Message,
+    special: &Special<'_>,
+    receipt: &mut Receipt,
+) -> Prepared {
+    let mut ready = Prepared::new();
+    for Slow {
+        entry: subscriber,
+        alive,
+        wants,
+    } in slow
+    {
+        let skipped = matches!(special, Special::Skip(skip) if Arc::ptr_eq(skip, &subscriber));
+        if skipped {
+            continue;
+        }
+        if !wants {
+            receipt.filtered += u64::from(!message.info().is_control());
+            continue;
+        }
+        let Some(hooks) = subscriber.hooks.as_ref().and_then(Weak::upgrade) else {
+            receipt.closed += 1;
+            continue;
+        };
+        match run_hooks(&hooks, &subscriber, message) {
+            Some(key) => ready.push(Ready {
+                subscriber,
+                alive,
+                key,
+            }),
+            None => {
+                subscriber.figures.filtered.add(1);
+                receipt.filtered += 1;
+            }
+        }
+        scope::drop_in_scope(hooks);
+    }
+    ready
+}
+
+/// `None` if the filter declines the message, or panics at it; else the key, if there is a key function.
+fn run_hooks(
+    hooks: &Hooks,
+    subscriber: &Subscriber,
+    message: &Message,
+) -> Option<Option<ConflateKey>> {
+    if message.info().is_control() {
+        return Some(None);
+    }
+    let _scope = scope::enter();
+    let run = || {
+        let filter = hooks.filter.as_ref().filter(|_| !subscriber.filters_itself);
+        let passes = filter.is_none_or(|filter| filter(message));
+        passes.then(|| hooks.key.as_ref().map(|key| key(message)))
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        subscriber.figures.hook_panics.add(1);
+        crate::sync::contain(|| drop(panic));
+        None
+    })
+}
+
+/// The offers of one message, under one pin.
+struct Offers<'a, 's> {
+    raw: RawDelivery,
+    /// Deliveries that no mailbox took.
+    refused: u32,
+    receipt: &'a mut Receipt,
+    after: &'a mut Aftermath,
+    special: &'a mut Special<'s>,
+}
+
+impl Offers<'_, '_> {
+    #[inline]
+    fn offer(&mut self, entry: Entry, node: &Node, key: Option<ConflateKey>, guard: &Guard) {
+        let subscriber = entry.get();
+        let mut parcel = None;
+        if ptr::eq(subscriber, self.special.subscriber()) {
+            match self.special {
+                Special::Skip(_) | Special::Nobody => {
+                    self.refused += 1;
+                    return;
+                }
+                Special::Mark(_, envelope) => {
+                    self.refused += 1;
+                    parcel = envelope.take().map(Parcel::Marked);
+                }
+            }
+        }
+        let parcel = parcel.unwrap_or_else(|| self.one_delivery());
+        let mut left = None;
+        let offer = subscriber.mailbox.offer(parcel, key, &mut left, guard);
+        match offer {
+            Offer::Queued => self.receipt.offered += 1,
+            Offer::Submit => {
+                self.receipt.offered += 1;
+                // SAFETY: the offer cleared PARKED, and entries come from an `Arc`
+                let duty = unsafe { Duty::taken_raw(entry.as_ptr()) };
+                self.after.wake(duty);
+            }
+            refused => self.refuse(refused, entry, || node.alive()),
+        }
+        if left.is_some() || subscriber.marks.is_some() {
+            self.note(entry, left);
+        }
+    }
+
+    /// Offers to those for whom code of the user's was run.
+    fn offer_prepared(&mut self, prepared: Prepared, guard: &Guard) {
+        for Ready {
+            subscriber,
+            alive,
+            key,
+        } in prepared
+        {
+            let entry = Entry::of(&subscriber);
+            let mut parcel = None;
+            if ptr::eq(&*subscriber, self.special.subscriber()) {
+                if let Special::Mark(_, envelope) = self.special {
+                    self.refused += 1;
+                    parcel = envelope.take().map(Parcel::Marked);
+                }
+            }
+            let parcel = parcel.unwrap_or_else(|| self.one_delivery());
+            let mut left = None;
+            match subscriber.mailbox.offer(parcel, key, &mut left, guard) {
+                Offer::Queued => self.receipt.offered += 1,
+                Offer::Submit => {
+                    self.receipt.offered += 1;
+                    self.after.wake(Duty::taken(&subscriber));
+                }
+                refused => self.refuse(refused, entry, || alive.clone()),
+            }
+            if left.is_some() || subscriber.marks.is_some() {
+                self.note(entry, left);
+            }
+            self.after.unpinned.push((subscriber, alive));
+        }
+    }
+
+    #[inline]
+    fn one_delivery(&self) -> Parcel {
+        // SAFETY: as many deliveries were counted as there are entries, and each one takes one here
+        Parcel::Message(unsafe { self.raw.into_message() })
+    }
+
+    #[cold]
+    fn refuse(&mut self, offer: Offer, entry: Entry, alive: impl FnOnce() -> Option<Arc<Alive>>) {
+        let parcel = match offer {
+            Offer::Queued | Offer::Submit => return,
+            Offer::Closed(parcel) => {
+                self.receipt.closed += 1;
+                parcel
+            }
+            Offer::Shed(parcel) => {
+                self.receipt.shed += 1;
+                self.after.tell_gap(entry);
+                parcel
+            }
+            Offer::Failed(parcel) => {
+                self.receipt.shed += 1;
+                self.after.tell_gap(entry);
+                match parcel {
+                    // To be handed back.
+                    Parcel::Message(message) if self.after.failed.is_none() => {
+                        self.after.failed = Some(message);
+                        return;
+                    }
+                    parcel => parcel,
+                }
+            }
+            Offer::Evict(parcel) => {
+                self.receipt.closed += 1;
+                self.after.evict.push((entry.to_arc(), alive()));
+                parcel
+            }
+            Offer::Wait(parcel) => {
+                self.after.waiting.push((entry.to_arc(), parcel));
+                return;
+            }
+        };
+        match parcel.forget_delivery() {
+            None => self.refused += 1,
+            Some(envelope) => self.after.parcels.push(Parcel::Marked(envelope)),
+        }
+    }
+
+    #[cold]
+    fn note(&mut self, entry: Entry, left: Option<Left>) {
+        let subscriber = entry.get();
+        if let Some(Left { parcel, shed }) = left {
+            self.after.parcels.push(parcel);
+            if shed {
+                self.receipt.shed += 1;
+                self.after.tell_gap(entry);
+            }
+        }
+        if let Some(marks) = &subscriber.marks {
+            let depth = subscriber.mailbox.depth();
+            if depth >= marks.high && marks.turn(true) {
+                self.after.congested.push((entry.to_arc(), depth));
+            }
+        }
+    }
+}
+
+/// Publishes a notice of the bus, to all but the subscriber that it is about.
+pub(super) fn control(alive: &Alive, message: Message, about: &Arc<Subscriber>) {
+    let mut after = Aftermath::default();
+    let mut receipt = publish(alive, message, &mut Special::Skip(about), &mut after);
+    after.settle(&mut receipt);
+}
+
+/// Whether a publish of that type on that topic would be wanted by anybody, as far as filters by type tell.
+pub(super) fn has_subscribers_for(node: &Node, info: &TypeInfo) -> bool {
+    let guard = epoch::pin();
+    reach(node, &guard)
+        .filter_map(|node| node.listing.load(&guard))
+        .any(|listing| listing.wants(info))
+}

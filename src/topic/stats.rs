@@ -1,0 +1,58 @@
+//! The figures of a topic, as of one moment, read without stopping anything.
+
+use super::node::Alive;
+use crate::subscription::SubscriptionStats;
+use crate::sync::unmodelled::Arc;
+
+/// The figures of a topic and of its subscriptions. They are read one after the other while the bus runs, so two
+/// of them may differ by what happened in between.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TopicStats {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Messages that were published on it, notices of the bus included; not those forwarded to it.
+    pub published: u64,
+    /// Messages that closure filters of its subscriptions declined, those that are done included.
+    pub filtered: u64,
+    /// Messages that overflow policies of its subscriptions shed, those that are done included.
+    pub shed: u64,
+    /// Messages that handlers and receivers of its subscriptions got, those that are done included.
+    pub delivered: u64,
+    /// Messages of subscriptions that are done which nobody was left to run.
+    pub discarded: u64,
+    /// All its subscriptions see messages in one order (D7).
+    pub total_order: bool,
+    /// It takes no messages any more.
+    pub closed: bool,
+    /// The names of the topics that it forwards to, once for each forward.
+    pub forwards_to: Vec<Arc<str>>,
+    /// Those that are subscribed now.
+    pub subscriptions: Vec<SubscriptionStats>,
+}
+
+impl TopicStats {
+    pub(crate) fn of(alive: &Alive) -> Self {
+        let node = &alive.node;
+        let mut subscriptions: Vec<_> = node
+            .listed()
+            .iter()
+            .map(|subscriber| SubscriptionStats::of(subscriber))
+            .collect();
+        subscriptions.sort_by_key(|subscription| subscription.id);
+        let sum =
+            |figure: fn(&SubscriptionStats) -> u64| subscriptions.iter().map(figure).sum::<u64>();
+        Self {
+            name: Arc::clone(&node.name),
+            published: node.published.get(),
+            filtered: node.ended.filtered.get() + sum(|stats| stats.filtered),
+            shed: node.ended.shed.get() + sum(|stats| stats.shed),
+            delivered: node.ended.delivered.get() + sum(|stats| stats.delivered),
+            discarded: node.ended.discarded.get(),
+            total_order: node.has_total_order(),
+            closed: node.is_closed(),
+            forwards_to: alive.core.topology.lock().downs(node.id),
+            subscriptions,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The list of a topic's subscribers: immutable, read under a pin without a lock, replaced as a whole by whoever
+//! holds the topic's control lock. It is indexed by message type, so that publish touches only those that want
+//! the type, and chunked, so that a change copies one chunk and the table of chunks.
+
+#![expect(
+    unsafe_code,
+    reason = "entries are pointers whose reference is retired through the epoch"
+)]
+
+use crate::epoch::{self, Guard};
+use crate::message::{CHANGE, TypeInfo};
+use crate::subscription::state::Subscriber;
+use crate::sync::unmodelled::Arc;
+use std::ptr::NonNull;
+
+/// How many entries a chunk has at most: a change copies one chunk and one pointer a chunk.
+const CHUNK: usize = 512;
+
+/// One subscriber on a list. The reference that keeps it alive is leaked when it is listed, and retired when it
+/// is taken off, so it outlives every pin under which the list could be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry(NonNull<Subscriber>);
+
+// SAFETY: it stands for a reference to a `Subscriber`, which is Send and Sync
+unsafe impl Send for Entry {}
+// SAFETY: as above
+unsafe impl Sync for Entry {}
+
+impl Entry {
+    /// An entry for as long as that reference lives.
+    pub(super) fn of(subscriber: &Arc<Subscriber>) -> Self {
+        let ptr = Arc::as_ptr(subscriber).cast_mut();
+        Self(NonNull::new(ptr).expect("an Arc is not null"))
+    }
+
+    /// The subscriber, for as long as the list that the entry came from is pinned.
+    #[inline]
+    pub(super) fn get(&self) -> &Subscriber {
+        // SAFETY: listed, so its reference is not retired before the pin ends under which this was loaded
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn as_ptr(&self) -> *const Subscriber {
+        self.0.as_ptr()
+    }
+
+    /// A reference that may be kept beyond the pin.
+    pub(super) fn to_arc(self) -> Arc<Subscriber> {
+        // SAFETY: the entry was made of an `Arc` whose reference is not retired yet
+        unsafe { Arc::increment_strong_count(self.0.as_ptr()) };
+        // SAFETY: the reference that was just added is ours
+        unsafe { Arc::from_raw(self.0.as_ptr()) }
+    }
+
+    fn same(self, subscriber: &Arc<Subscriber>) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(subscriber))
+    }
+}
+
+/// A chunked list. Copies share their chunks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct List {
+    chunks: Box<[Arc<[Entry]>]>,
+}
+
+impl List {
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.chunks.iter().flat_map(|chunk| chunk.iter().copied())
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match self.chunks.split_last() {
+            Some((last, full)) => full.len() * CHUNK + last.len(),
+            None => 0,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn entry(&self, index: usize) -> Option<Entry> {
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK).copied()
+    }
+
+    /// Where a subscriber is: where it says that it is, or by looking through all.
+    fn find(&self, subscriber: &Arc<Subscriber>) -> Option<usize> {
+        let hint = subscriber.place.get() as usize;
+        if self.entry(hint).is_some_and(|entry| entry.same(subscriber)) {
+            return Some(hint);
+        }
+        self.iter().position(|entry| entry.same(subscriber))
+    }
+
+    fn with(&self, entry: Entry) -> Self {
+        entry.get().place.set(self.len() as u64);
+        let mut chunks = self.chunks.to_vec();
+        match chunks.last_mut() {
+            Some(last) if last.len() < CHUNK => {
+                *last = last.iter().copied().chain([entry]).collect();
+            }
+            _ => chunks.push([entry].into()),
+        }
+        Self {
+            chunks: chunks.into(),
+        }
+    }
+
+    /// Without the entry at `index`: the last one takes its place.
+    fn without(&self, index: usize) -> Self {
+        let mut chunks = self.chunks.to_vec();
+        let Some(last) = chunks.pop() else {
+            return Self::default();
+        };
+        let moved = last[last.len() - 1];
+        if last.len() > 1 {
+            chunks.push(last[..last.len() - 1].into());
+        }
+        if index < self.len() - 1 {
+            moved.get().place.set(index as u64);
+            let mut chunk = chunks[index / CHUNK].to_vec();
+            chunk[index % CHUNK] = moved;
+            chunks[index / CHUNK] = chunk.into();
+        }
+        Self {
+            chunks: chunks.into(),
+        }
+    }
+}
+
+/// All subscribers of a topic, by what they want.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Listing {
+    /// Those that want every type but the bus's own.
+    general: List,
+    /// Those that want certain types, by the number of the type, sorted.
+    by_type: Box<[(u32, List)]>,
+    /// Those for which a publisher has to run code of the user's first, whatever they want.
+    slow: List,
+    /// How many there are, each counted once.
+    len: usize,
+}
+
+impl Listing {
+    /// Those that want that type and can be offered it right away, in two parts.
+    #[inline]
+    pub(super) fn fast(&self, info: &TypeInfo) -> impl Iterator<Item = &List> {
+        let general = if info.is_control() {
+            None
+        } else {
+            Some(&self.general)
+        };
+        general.into_iter().chain(self.typed(info.id()))
+    }
+
+    #[inline]
+    fn typed(&self, id: u32) -> Option<&List> {
+        if self.by_type.is_empty() {
+            return None;
+        }
+        let index = self.by_type.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(&self.by_type[index].1)
+    }
+
+    /// Those for which code of the user's is run first; whether they want the type is not decided yet.
+    #[inline]
+    pub(super) fn slow(&self) -> &List {
+        &self.slow
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True if somebody wants that type, as far as filters by type tell.
+    pub(super) fn wants(&self, info: &TypeInfo) -> bool {
+        self.fast(info).any(|list| !list.is_empty())
+            || self.slow.iter().any(|entry| accepts(entry.get(), info))
+    }
+
+    /// Every subscriber once.
+    pub(super) fn all(&self) -> Vec<Arc<Subscriber>> {
+        let typed = self.by_type.iter().flat_map(|(_, list)| list.iter());
+        let mut entries: Vec<Entry> = self
+            .general
+            .iter()
+            .chain(self.slow.iter())
+            .chain(typed)
+            .collect();
+        entries.sort_by_key(|entry| entry.as_ptr());
+        entries.dedup();
+        entries.into_iter().map(Entry::to_arc).collect()
+    }
+
+    /// With one more. The reference is leaked into the list.
+    pub(super) fn with(&self, subscriber: &Arc<Subscriber>) -> Self {
+        let entry = Entry::of(subscriber);
+        // The list's own reference: see `retire`.
+        std::mem::forget(Arc::clone(subscriber));
+        let mut new = self.clone();
+        new.len += 1;
+        if subscriber.is_slow {
+            new.slow = new.slow.with(entry);
+            return new;
+        }
+        if subscriber.types.accepted.is_empty() {
+            new.general = new.general.with(entry);
+        }
+        for id in subscriber.types.ids() {
+            new.change_typed(id, |list| list.with(entry));
+        }
+        new
+    }
+
+    /// Without that one, if it is here. Whoever publishes the new list gives the reference to [`retire`].
+    pub(super) fn without(&self, subscriber: &Arc<Subscriber>) -> Option<Self> {
+        let mut new = self.clone();
+        let mut found = false;
+        let mut take = |list: &List| {
+            let index = list.find(subscriber);
+            found |= index.is_some();
+            index.map_or_else(|| list.clone(), |index| list.without(index))
+        };
+        if subscriber.is_slow {
+            new.slow = take(&new.slow);
+        } else {
+            if subscriber.types.accepted.is_empty() {
+                new.general = take(&new.general);
+            }
+            for id in subscriber.types.ids() {
+                new.change_typed(id, &mut take);
+            }
+        }
+        new.len -= usize::from(found);
+        found.then_some(new)
+    }
+
+    fn change_typed(&mut self, id: u32, change: impl FnOnce(&List) -> List) {
+        let mut by_type = std::mem::take(&mut self.by_type).into_vec();
+        match by_type.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(index) => {
+                by_type[index].1 = change(&by_type[index].1);
+                if by_type[index].1.is_empty() {
+                    by_type.remove(index);
+                }
+            }
+            Err(index) => {
+                let list = change(&List::default());
+                if !list.is_empty() {
+                    by_type.insert(index, (id, list));
+                }
+            }
+        }
+        self.by_type = by_type.into();
+    }
+}
+
+/// Whether a subscriber wants that type, as far as its filter by type tells.
+#[inline]
+pub(super) fn accepts(subscriber: &Subscriber, info: &TypeInfo) -> bool {
+    let types = &subscriber.types;
+    if info.is_control() {
+        return types.changes && *info == *CHANGE.info();
+    }
+    types.accepted.is_empty() || types.accepted.contains(&info)
+}
+
+/// Gives back the references that listing these subscribers leaked, once no pin can see the list.
+pub(super) fn retire(delisted: Vec<Arc<Subscriber>>, guard: &Guard) {
+    let references = delisted
+        .into_iter()
+        .map(|subscriber| {
+            let ptr = Arc::as_ptr(&subscriber);
+            drop(subscriber);
+            // SAFETY: `with` leaked this reference, and the caller has just taken it off the only list; the
+            // subscriber lives by it at least
+            unsafe { Arc::from_raw(ptr) }
+        })
+        .collect::<Vec<_>>();
+    epoch::retire(Box::new(references), guard);
+}
