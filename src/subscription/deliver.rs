@@ -11,9 +11,8 @@ use super::state::{Duty, Subscriber};
 use super::times::SAMPLE_INTERVAL;
 use crate::message::{FINAL, FinalMessage, FinalReason, GAP, Gap, Message, Timestamp};
 use crate::queue::Pop;
-use crate::sync::{contain, hint};
+use crate::sync::{Panic, catch, contain, hint};
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A run delivers at most so many messages, and then goes to the back.
 pub(crate) const DELIVERY_BUDGET: u32 = 128;
@@ -136,7 +135,7 @@ pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) 
     };
     let _scope = scope::enter();
     // A filter that panics lets nothing through: what it protects from must not get in by that.
-    let passes = catch_unwind(AssertUnwindSafe(|| filter(message))).unwrap_or_else(|panic| {
+    let passes = catch(|| filter(message)).unwrap_or_else(|panic| {
         drop_panic(panic);
         duty.figures.panics.add_alone(1);
         false
@@ -184,12 +183,12 @@ fn call_each(consumer: &mut Consumer, duty: &Duty, message: Message) {
     let called = if sampled {
         let waited = message.timestamp().elapsed_nanos();
         let start = Timestamp::now();
-        let called = catch_unwind(AssertUnwindSafe(|| call(&message)));
+        let called = catch(|| call(&message));
         duty.times()
             .record(waited, start.elapsed_nanos(), message.info());
         called
     } else {
-        catch_unwind(AssertUnwindSafe(|| call(&message)))
+        catch(|| call(&message))
     };
     let type_name = message.type_name();
     drop(message);
@@ -215,7 +214,7 @@ fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
         .count();
     let scope = scope::enter();
     let start = Timestamp::now();
-    let called = catch_unwind(AssertUnwindSafe(|| (batch.call)(&batch.ready)));
+    let called = catch(|| (batch.call)(&batch.ready));
     duty.times().record(waited, start.elapsed_nanos(), info);
     batch.ready.clear();
     drop(scope);
@@ -232,7 +231,7 @@ fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
     }
     if let Some(on_gap) = &mut consumer.on_gap {
         let scope = scope::enter();
-        let called = catch_unwind(AssertUnwindSafe(|| on_gap(&gap)));
+        let called = catch(|| on_gap(&gap));
         drop(scope);
         if let Err(panic) = called {
             panicked(consumer, duty, GAP.name(), panic);
@@ -246,12 +245,7 @@ fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
     }
 }
 
-fn panicked(
-    consumer: &mut Consumer,
-    duty: &Duty,
-    type_name: &'static str,
-    panic: Box<dyn Any + Send>,
-) {
+fn panicked(consumer: &mut Consumer, duty: &Duty, type_name: &'static str, panic: Panic) {
     duty.figures.panics.add_alone(1);
     let text = panic_text(&*panic);
     if let Some(home) = &consumer.home {
@@ -278,7 +272,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// What a panic carries is the user's, and its drop may panic too.
-fn drop_panic(panic: Box<dyn Any + Send>) {
+fn drop_panic(panic: Panic) {
     let _scope = scope::enter();
     contain(|| drop(panic));
 }
@@ -346,7 +340,7 @@ fn finish(consumer: &mut Consumer, duty: &Duty) {
         }
         if let Some(on_final) = consumer.on_final.take() {
             let scope = scope::enter();
-            let called = catch_unwind(AssertUnwindSafe(|| on_final(&last)));
+            let called = catch(|| on_final(&last));
             drop(scope);
             if let Err(panic) = called {
                 panicked(consumer, duty, FINAL.name(), panic);

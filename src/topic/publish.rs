@@ -18,10 +18,9 @@ use crate::subscription::mailbox::{Left, Offer};
 use crate::subscription::parcel::{Envelope, Parcel};
 use crate::subscription::scope;
 use crate::subscription::state::{Duty, Subscriber};
-use crate::sync::MutexGuard;
 use crate::sync::unmodelled::{Arc, Weak};
+use crate::sync::{MutexGuard, catch};
 use smallvec::SmallVec;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 /// One subscriber that is not to be treated like the others.
@@ -269,7 +268,7 @@ fn run_hooks(
         let passes = filter.is_none_or(|filter| filter(message));
         passes.then(|| hooks.key.as_ref().map(|key| key(message)))
     };
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+    catch(run).unwrap_or_else(|panic| {
         subscriber.figures.hook_panics.add(1);
         crate::sync::contain(|| drop(panic));
         None
