@@ -41,6 +41,9 @@ impl Special<'_> {
 
 /// Whether a publish on that topic is legal at all.
 pub(super) fn admit(alive: &Alive, message: Message) -> Result<Message, PublishError> {
+    if message.info().is_control() {
+        return Err(PublishError::ControlType(message));
+    }
     if alive.core.declines(message.info()) {
         return Err(PublishError::Declined(message));
     }
