@@ -37,7 +37,8 @@ pub use subscription::{
     WaitStrategy,
 };
 pub use topic::{
-    Discarded, Forward, HandlerPanic, PublishError, SubscriptionBuilder, Topic, TopicStats,
+    Discarded, Forward, HandlerPanic, PublishError, PublishFuture, SubscriptionBuilder, SyncError,
+    Topic, TopicStats,
 };
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may
