@@ -1,5 +1,4 @@
-//! In-process publish/subscribe for latency-sensitive services.
-
+#![doc = include_str!("../README.md")]
 #![warn(clippy::disallowed_types)] // clippy.toml: primitives come from `sync`
 
 mod sync;
