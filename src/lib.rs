@@ -1,3 +1,5 @@
+//! The front page is the repository's README.
+
 #![doc = include_str!("../README.md")]
 #![warn(clippy::disallowed_types)] // clippy.toml: primitives come from `sync`
 
