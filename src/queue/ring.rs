@@ -22,8 +22,9 @@ use std::marker::PhantomData;
 pub const MAX_SLOTS: usize = 1 << 16;
 
 /// While the queue spills, producers look up how far the consumer has come once in so many positions only:
-/// to spill for a little longer than needed costs less than to take the consumer's line at every push.
-const SPILL_REFRESH: u64 = 16;
+/// to spill for a little longer than needed costs less than to take the consumer's line at every push. Models
+/// are too short for more than two.
+const SPILL_REFRESH: u64 = if cfg!(loom) { 2 } else { 16 };
 
 /// See the module.
 #[derive(Debug)]
