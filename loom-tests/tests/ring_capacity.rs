@@ -87,3 +87,29 @@ fn limit_below_the_slots() {
 fn limit_behind_the_slots() {
     capacity("ring_capacity, limit 2 of 1 slot", 1, 2, 2, [1, 1]);
 }
+
+/// Nobody is refused while the consumer is at rest: then nothing waits.
+#[test]
+fn rest_is_room() {
+    check("ring_capacity, at rest", 1, || {
+        let ring = Arc::new(Ring::new(1));
+        assert_eq!(offer(&ring, 0, 1, 1), 1);
+        let producer = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let at_rest = ring.is_parked();
+                let push = ring.push(Item::new(1, 0), 1, &Forever);
+                assert!(
+                    !at_rest || matches!(push, Push::Submit { .. }),
+                    "full, but at rest"
+                );
+                matches!(push, Push::Submit { .. } | Push::Queued { .. })
+            })
+        };
+        assert_eq!(consume(&ring, 1, 1), 1);
+        // SAFETY: the only consumer; it goes on below only if it has the duty again
+        let _ = unsafe { ring.park(drop) };
+        let pushed = producer.join().unwrap();
+        assert_eq!(ring.pushed(), 1 + u64::from(pushed));
+    });
+}

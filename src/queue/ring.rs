@@ -71,7 +71,7 @@ unsafe impl<T: Pointer> Sync for Ring<T> {}
 enum Room {
     In(Place),
     None,
-    /// The tail that was looked at is older than what the consumer has freed.
+    /// The tail that was looked at is not the newest.
     StaleTail,
 }
 
@@ -166,6 +166,11 @@ impl<T: Pointer> Ring<T> {
         let overdue = position % SPILL_REFRESH == 0 || !seen.is_spilling();
         if waiting < limit && !overdue {
             return Room::In(Place::Spill);
+        }
+        // `observe` is an Acquire: what whoever parked had told before, and what `claim` knew, is in view with the
+        // word. Otherwise a push could be refused that finds the consumer at rest.
+        if self.tail.observe() != seen {
+            return Room::StaleTail;
         }
         let freed = self.refresh_freed();
         if freed > position {
