@@ -8,22 +8,22 @@ use loom::sync::Arc;
 use loom::thread;
 use loom_tests::{Mailbox, check};
 
-/// Two producers, of which the first has already offered `before`, and a worker.
+/// A consumer, and two producers, of which the first has already offered `before`.
 fn laps(name: &str, slots: usize, before: u8, counts: [u8; 2]) {
     check(name, 1, move || {
         let mailbox = Arc::new(Mailbox::new(slots, slots as u64));
         let mut first = mailbox.offer_from(0, 0..before);
-        let producer = {
+        let producer = |number: u8, from: u8| {
             let mailbox = mailbox.clone();
-            thread::spawn(move || mailbox.offer_from(1, 0..counts[1]))
+            let count = counts[usize::from(number)];
+            thread::spawn(move || mailbox.offer_from(number, from..from + count))
         };
-        let worker = {
-            let mailbox = mailbox.clone();
-            thread::spawn(move || mailbox.run_if_due(3))
-        };
-        first.extend(mailbox.offer_from(0, before..before + counts[0]));
-        let second = producer.join().unwrap();
-        worker.join().unwrap();
+        let producers = [producer(0, before), producer(1, 0)];
+        // The consumer goes first: a second producer that finds out how far it came by way of the other, without
+        // having met it, takes two preemptions.
+        mailbox.run_if_due(3);
+        let [more, second] = producers.map(|thread| thread.join().unwrap());
+        first.extend(more);
         mailbox.finish(&[first, second], false);
     });
 }

@@ -76,8 +76,9 @@ fn one_notifies_another_pushes() {
                 }
             })
         };
-        // Relaxed: published by `notify`.
-        noticed.notice.store(true, Ordering::Relaxed);
+        // Relaxed: published by `notify`. A read-modify-write: of a store beside the swap in `run`, loom also
+        // explores an order that cannot be, in which the swap comes after it without having read it.
+        noticed.notice.swap(true, Ordering::Relaxed);
         if noticed.ring.notify() {
             noticed.duty.submit();
         }
