@@ -7,7 +7,7 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use loom_tests::{Eager, MailboxOf, check};
+use loom_tests::{Eager, MailboxOf, NoReclaim, Reclaim, check};
 
 /// The first producer has offered `before`, of which the consumer took `taken`, so that the ring spills. Then each
 /// producer offers `counts`, while the consumer goes on for `budget` steps, as often as it is due of `runs` times.
@@ -19,9 +19,9 @@ struct Scene {
     runs: usize,
 }
 
-fn retire(name: &str, scene: Scene) {
+fn retire<R: Reclaim + 'static>(name: &str, scene: Scene) {
     check(name, 1, move || {
-        let mailbox = Arc::new(MailboxOf::<Eager>::new(1, u64::MAX));
+        let mailbox = Arc::new(MailboxOf::<R>::new(1, u64::MAX));
         let mut first = mailbox.offer_all(0, scene.before);
         mailbox.run_if_due(scene.taken);
         let producer = |number: u8, from: u8| {
@@ -41,7 +41,7 @@ fn retire(name: &str, scene: Scene) {
 
 #[test]
 fn one_producer_while_the_consumer_comes_to_rest() {
-    retire(
+    retire::<Eager>(
         "spill_retire, one producer",
         Scene {
             before: 2,
@@ -55,7 +55,7 @@ fn one_producer_while_the_consumer_comes_to_rest() {
 
 #[test]
 fn two_producers_while_the_consumer_parks() {
-    retire(
+    retire::<Eager>(
         "spill_retire, two producers",
         Scene {
             before: 2,
@@ -70,13 +70,28 @@ fn two_producers_while_the_consumer_parks() {
 /// The third claim after the rest is the first that spills without a look at how far the consumer has come.
 #[test]
 fn two_producers_of_which_one_meets_only_the_other() {
-    retire(
+    retire::<Eager>(
         "spill_retire, by way of the other",
         Scene {
             before: 3,
             taken: 3,
             counts: [2, 1],
             budget: 1,
+            runs: 1,
+        },
+    );
+}
+
+/// Pinned all the time, so that not even the fence of a pin helps who finds the queue taken out.
+#[test]
+fn one_producer_that_was_pinned_before() {
+    retire::<NoReclaim>(
+        "spill_retire, pinned before",
+        Scene {
+            before: 2,
+            taken: 2,
+            counts: [2, 0],
+            budget: 4,
             runs: 1,
         },
     );
