@@ -1,7 +1,12 @@
 //! What the behaviour tests share: every delivery kind behind one face, deadlines instead of hangs, and small
 //! observers. It knows nothing of what is tested.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test file uses its part"
+)]
 
 pub mod observe;
 pub mod subject;
