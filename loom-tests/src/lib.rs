@@ -1,10 +1,11 @@
-//! What the models share: see [`check`].
+//! What the models share: see [`check`] and [`Track`].
 #![cfg(loom)]
 #![allow(
     clippy::disallowed_types,
     reason = "std's atomics count executions, and are no part of them"
 )]
 
+use std::cell::Cell;
 use std::time::Instant;
 
 /// The preemptions that a model explores unless `LOOM_MAX_PREEMPTIONS` says otherwise.
@@ -14,8 +15,8 @@ const PREEMPTIONS: usize = 2;
 /// there were.
 ///
 /// # Panics
-/// If `f` does in one of them, or if there were fewer than `floor`: a model that is no longer explored proves
-/// nothing.
+/// If `f` does in one of them, or leaves a [`Track`] alive, or if there were fewer than `floor`: a model that is
+/// no longer explored proves nothing.
 pub fn check(name: &str, floor: usize, f: impl Fn() + Send + Sync + 'static) {
     use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
 
@@ -28,7 +29,9 @@ pub fn check(name: &str, floor: usize, f: impl Fn() + Send + Sync + 'static) {
     builder.check(move || {
         // Relaxed: loom runs one execution after the other on one thread.
         counter.fetch_add(1, Ordering::Relaxed);
+        LIVE.set(0);
         f();
+        assert_eq!(LIVE.get(), 0, "values that were never dropped");
     });
     // Relaxed: as above.
     let executions = executions.load(Ordering::Relaxed);
@@ -37,4 +40,32 @@ pub fn check(name: &str, floor: usize, f: impl Fn() + Send + Sync + 'static) {
         executions >= floor,
         "{name}: {executions} executions, fewer than the {floor} that there should be"
     );
+}
+
+thread_local! {
+    /// All threads of a model run on one thread of the system, so this is one count a model.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+/// A value that is counted while it lives, so that a leak fails the model, and so does a second drop.
+#[derive(Debug)]
+pub struct Track<T>(T);
+
+impl<T> Track<T> {
+    /// Counts one more.
+    pub fn new(value: T) -> Self {
+        LIVE.set(LIVE.get() + 1);
+        Self(value)
+    }
+
+    /// The value.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> Drop for Track<T> {
+    fn drop(&mut self) {
+        LIVE.set(LIVE.get() - 1);
+    }
 }

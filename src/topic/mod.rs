@@ -29,9 +29,6 @@ use std::any::TypeId;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// The longest name of a topic or a subscription, in bytes.
-pub const MAX_NAME_LEN: usize = 1024;
-
 /// A topic: what is published on it is offered to each of its subscriptions, and to those of the topics that it
 /// forwards to.
 ///
