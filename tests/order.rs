@@ -38,7 +38,9 @@ fn assert_fifo(got: &[Numbered], publishers: u64, each: u64) {
 
 #[test]
 fn everybody_reads_the_same_allocation() {
-    struct Payload(DropFlag, #[allow(dead_code)] common::observe::DropGuard);
+    struct Payload {
+        _guard: common::observe::DropGuard,
+    }
     for_each_kind(|setup| {
         let topic = setup.topic("shared");
         let seen = Log::new();
@@ -53,7 +55,9 @@ fn everybody_reads_the_same_allocation() {
             })
             .collect();
         let flag = DropFlag::new();
-        let message = Message::new(Payload(flag.clone(), flag.guard()));
+        let message = Message::new(Payload {
+            _guard: flag.guard(),
+        });
         let address = std::ptr::from_ref(message.get::<Payload>().unwrap()) as usize;
         assert_eq!(topic.publish(message).unwrap().offered(), 5);
         for sub in &subs {
