@@ -1,8 +1,6 @@
 //! Running a subscription: one batch of its mailbox, up to a budget, and in the end its final run. Whoever calls
 //! this has the duty. User code runs here, without any lock or pin (R1), and its panics end here (R2).
 
-#![expect(unsafe_code, reason = "the mailbox's consumer side wants the duty")]
-
 use super::consumer::{Consumer, ConsumerCell, Handler};
 use super::options::{Congestion, PanicPolicy};
 use super::parcel::{Handled, Parcel};
@@ -11,9 +9,8 @@ use super::state::{Duty, Subscriber};
 use super::times::SAMPLE_INTERVAL;
 use crate::message::{FINAL, FinalMessage, FinalReason, GAP, Gap, Message, Timestamp};
 use crate::queue::Pop;
-use crate::sync::{contain, hint};
+use crate::sync::{Panic, catch, contain, hint};
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A run delivers at most so many messages, and then goes to the back.
 pub(crate) const DELIVERY_BUDGET: u32 = 128;
@@ -40,8 +37,7 @@ pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
         duty.figures.high_water.raise_alone(duty.mailbox.depth());
         let ran = run_batch(consumer, duty, budget);
         flush_batch(consumer, duty);
-        // SAFETY: the caller has the duty
-        unsafe { duty.mailbox.publish_freed(false) };
+        duty.publish_freed(false);
         clear_congestion(consumer, duty);
         if ran == Ran::Done {
             finish(consumer, duty);
@@ -54,17 +50,14 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
     let mut looks = 0;
     let mut left = budget;
     while left > 0 {
-        // SAFETY: the caller has the duty
-        match unsafe { duty.mailbox.pop() } {
+        match duty.pop() {
             Pop::Item(parcel) => {
                 left -= 1;
                 looks = 0;
-                // SAFETY: the caller has the duty
-                if let Some(gap) = unsafe { duty.mailbox.due_gap(true) } {
+                if let Some(gap) = duty.due_gap(true) {
                     deliver_gap(consumer, duty, gap);
                 }
-                // SAFETY: the caller has the duty
-                unsafe { duty.mailbox.publish_freed(true) };
+                duty.publish_freed(true);
                 deliver(consumer, duty, parcel);
                 scope::run_pending();
             }
@@ -73,13 +66,10 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
                 hint::spin_loop();
             }
             Pop::Unwritten => return Ran::Unwritten,
-            Pop::Empty => {
-                // SAFETY: the caller has the duty
-                match unsafe { duty.mailbox.due_gap(false) } {
-                    Some(gap) => deliver_gap(consumer, duty, gap),
-                    None => return Ran::Idle,
-                }
-            }
+            Pop::Empty => match duty.due_gap(false) {
+                Some(gap) => deliver_gap(consumer, duty, gap),
+                None => return Ran::Idle,
+            },
             Pop::Closed => return Ran::Done,
         }
     }
@@ -125,7 +115,7 @@ pub(super) fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
 
 /// Applies the closure filter, if that is to be done here.
 pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) -> bool {
-    if !duty.filters_itself || message.info().is_control() {
+    if !duty.filters_itself || consumer.discarding || message.info().is_control() {
         return true;
     }
     let Some(filter) = consumer
@@ -137,7 +127,7 @@ pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) 
     };
     let _scope = scope::enter();
     // A filter that panics lets nothing through: what it protects from must not get in by that.
-    let passes = catch_unwind(AssertUnwindSafe(|| filter(message))).unwrap_or_else(|panic| {
+    let passes = catch(|| filter(message)).unwrap_or_else(|panic| {
         drop_panic(panic);
         duty.figures.panics.add_alone(1);
         false
@@ -185,12 +175,12 @@ fn call_each(consumer: &mut Consumer, duty: &Duty, message: Message) {
     let called = if sampled {
         let waited = message.timestamp().elapsed_nanos();
         let start = Timestamp::now();
-        let called = catch_unwind(AssertUnwindSafe(|| call(&message)));
+        let called = catch(|| call(&message));
         duty.times()
             .record(waited, start.elapsed_nanos(), message.info());
         called
     } else {
-        catch_unwind(AssertUnwindSafe(|| call(&message)))
+        catch(|| call(&message))
     };
     let type_name = message.type_name();
     drop(message);
@@ -212,11 +202,11 @@ fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
     let count = batch
         .ready
         .iter()
-        .filter(|message| !message.info().is_control())
+        .filter(|message| message.as_gap().is_none() && message.as_final().is_none())
         .count();
     let scope = scope::enter();
     let start = Timestamp::now();
-    let called = catch_unwind(AssertUnwindSafe(|| (batch.call)(&batch.ready)));
+    let called = catch(|| (batch.call)(&batch.ready));
     duty.times().record(waited, start.elapsed_nanos(), info);
     batch.ready.clear();
     drop(scope);
@@ -233,7 +223,7 @@ fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
     }
     if let Some(on_gap) = &mut consumer.on_gap {
         let scope = scope::enter();
-        let called = catch_unwind(AssertUnwindSafe(|| on_gap(&gap)));
+        let called = catch(|| on_gap(&gap));
         drop(scope);
         if let Err(panic) = called {
             panicked(consumer, duty, GAP.name(), panic);
@@ -247,12 +237,7 @@ fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
     }
 }
 
-fn panicked(
-    consumer: &mut Consumer,
-    duty: &Duty,
-    type_name: &'static str,
-    panic: Box<dyn Any + Send>,
-) {
+fn panicked(consumer: &mut Consumer, duty: &Duty, type_name: &'static str, panic: Panic) {
     duty.figures.panics.add_alone(1);
     let text = panic_text(&*panic);
     if let Some(home) = &consumer.home {
@@ -279,7 +264,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// What a panic carries is the user's, and its drop may panic too.
-fn drop_panic(panic: Box<dyn Any + Send>) {
+fn drop_panic(panic: Panic) {
     let _scope = scope::enter();
     contain(|| drop(panic));
 }
@@ -324,8 +309,7 @@ pub(super) fn final_message(duty: &Subscriber) -> FinalMessage {
 
 /// The final run (L2): the final message, then the end of the handler and of all that it captured (L4).
 fn finish(consumer: &mut Consumer, duty: &Duty) {
-    // SAFETY: the caller has the duty
-    if let Some(gap) = unsafe { duty.mailbox.due_gap(false) } {
+    if let Some(gap) = duty.due_gap(false) {
         deliver_gap(consumer, duty, gap);
         flush_batch(consumer, duty);
     }
@@ -347,7 +331,7 @@ fn finish(consumer: &mut Consumer, duty: &Duty) {
         }
         if let Some(on_final) = consumer.on_final.take() {
             let scope = scope::enter();
-            let called = catch_unwind(AssertUnwindSafe(|| on_final(&last)));
+            let called = catch(|| on_final(&last));
             drop(scope);
             if let Err(panic) = called {
                 panicked(consumer, duty, FINAL.name(), panic);

@@ -16,8 +16,8 @@ pub(crate) use ::loom::cell::UnsafeCell as LoomCell;
 
 /// loom's, which knows no `const` initialisers: they are evaluated on first use, like the others.
 macro_rules! local {
-    ($(#[$attr:meta])* static $name:ident: $t:ty = const { $init:expr };) => {
-        ::loom::thread_local! { $(#[$attr])* static $name: $t = $init; }
+    ($($(#[$attr:meta])* static $name:ident: $t:ty = const { $init:expr };)+) => {
+        $(::loom::thread_local! { $(#[$attr])* static $name: $t = $init; })+
     };
     ($($other:tt)*) => {
         ::loom::thread_local! { $($other)* }
@@ -195,8 +195,12 @@ pub(crate) mod atomic {
 }
 
 pub(crate) mod thread {
-    pub(crate) use ::loom::thread::{Builder, JoinHandle, current, yield_now};
-    pub(crate) use ::std::thread::ThreadId;
+    pub(crate) use ::loom::thread::{Builder, JoinHandle, yield_now};
+
+    /// Models run on two cores, whatever the machine has.
+    pub(crate) fn available_parallelism() -> ::std::io::Result<::std::num::NonZeroUsize> {
+        ::std::num::NonZeroUsize::new(2).ok_or_else(|| ::std::io::ErrorKind::Unsupported.into())
+    }
 
     /// Models have no clock: to sleep is to let the others go first.
     pub(crate) fn sleep(_: ::std::time::Duration) {
@@ -226,11 +230,6 @@ impl<T> UnsafeCell<T> {
     #[track_caller]
     pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
         self.0.with_mut(f)
-    }
-    #[track_caller]
-    pub(crate) fn get_mut(&mut self) -> &mut T {
-        // SAFETY: `&mut self` excludes every other access
-        self.0.with_mut(|ptr| unsafe { &mut *ptr })
     }
 }
 

@@ -7,6 +7,8 @@
 //! ([`unmodelled`]) is std's in both builds: reference counts of the bus's own objects, and counters that
 //! nobody reads through.
 
+#![allow(clippy::disallowed_types, reason = "the one place that may name them")]
+
 pub(crate) mod clock;
 #[cfg(loom)]
 mod loom;
@@ -21,7 +23,7 @@ pub(crate) use self::loom::*;
 #[cfg(not(loom))]
 pub(crate) use self::std::*;
 pub(crate) use parker::Parker;
-pub(crate) use unwind::contain;
+pub(crate) use unwind::{Panic, catch, contain};
 
 /// std's in both builds. Under loom nothing here is a point at which threads interleave, and nothing here
 /// gives the model a happens-before edge: never use it for what one thread must see of another.

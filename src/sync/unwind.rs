@@ -1,6 +1,21 @@
 //! Where panics of user code are caught. In models nothing is: a panic there is a finding of loom's, a race
 //! or a leak, and to contain it would hide it.
 
+/// What a panic carries.
+pub(crate) type Panic = Box<dyn ::std::any::Any + Send>;
+
+/// Runs `f`, and hands over its panic if it has one.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    ::std::panic::catch_unwind(::std::panic::AssertUnwindSafe(f))
+}
+
+#[cfg(loom)]
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    Ok(f())
+}
+
 /// How often what a panic left behind may panic in turn before it is leaked rather than dropped.
 #[cfg(not(loom))]
 const PANICS_IN_A_ROW: u32 = 8;
@@ -8,12 +23,11 @@ const PANICS_IN_A_ROW: u32 = 8;
 /// Runs `f`; if it panics, so be it: true if it did. What it panicked with is dropped, which may panic again.
 #[cfg(not(loom))]
 pub(crate) fn contain(f: impl FnOnce()) -> bool {
-    use ::std::panic::{AssertUnwindSafe, catch_unwind};
-    let Err(mut left_behind) = catch_unwind(AssertUnwindSafe(f)) else {
+    let Err(mut left_behind) = catch(f) else {
         return false;
     };
     for _ in 0..PANICS_IN_A_ROW {
-        match catch_unwind(AssertUnwindSafe(|| drop(left_behind))) {
+        match catch(|| drop(left_behind)) {
             Ok(()) => return true,
             Err(next) => left_behind = next,
         }
