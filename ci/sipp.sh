@@ -1,8 +1,10 @@
+#!/usr/bin/env bash
 # To be sourced, not run: how the switchboard is started and stopped, how SIPp plays a scenario against it,
 # and how SIPp's own statistics become the manifest that the switchboard's books are compared with.
 #
 # Sets nothing up but functions; `work` must be a directory for their files. All traffic stays on loopback.
 
+set -euo pipefail
 scenarios=examples/switchboard/scenarios
 switchboard_pid=
 
