@@ -10,8 +10,8 @@ use common::{
     for_each_kind, number, with_deadline,
 };
 use stasis_bus::{
-    ChangeKind, FinalReason, Message, Overflow, PanicPolicy, PublishError, SubscriptionChange,
-    WaitError,
+    ChangeKind, Delivery, FinalReason, ManualExecutor, Message, Overflow, PanicPolicy,
+    PublishError, SubscriptionChange, WaitError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,6 +80,34 @@ fn its_own_subscribed_notice_is_the_first_message() {
         }
         stop.store(true, Ordering::Relaxed);
         publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn no_gap_notice_comes_before_it() {
+    with_deadline("gap", || {
+        for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+            let bus = common::bus_with(1);
+            let topic = bus.topic("gap").unwrap();
+            let executor = Arc::new(ManualExecutor::new());
+            let log = Log::new();
+            let logs = log.clone();
+            let sub = topic
+                .subscribe()
+                .capacity(2)
+                .overflow(overflow)
+                .change_notices()
+                .delivery(Delivery::Executor(executor.clone()))
+                .run(move |message: &Message| logs.push(seen(message)))
+                .unwrap();
+            topic.publish_batch(1..=4_u64).unwrap();
+            executor.run_until_idle();
+            let got = log.take();
+            assert_eq!(got[0], Seen::Came(sub.id()));
+            assert!(got.contains(&Seen::Gap), "{got:?}");
+            drop(sub);
+            executor.run_until_idle();
+        }
     });
 }
 

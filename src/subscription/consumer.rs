@@ -44,6 +44,8 @@ pub(crate) struct Consumer {
     pub(crate) general: bool,
     pub(crate) on_gap: Option<GapFn>,
     pub(crate) on_final: Option<FinalFn>,
+    /// The next thing in the mailbox is the notice of its own subscribing, which nothing comes before (L1).
+    pub(crate) greeting: bool,
     /// A handler that panicked is kept for its final message only.
     pub(crate) discarding: bool,
     pub(crate) hooks: Option<Arc<Hooks>>,

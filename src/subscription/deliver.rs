@@ -54,7 +54,7 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
             Pop::Item(parcel) => {
                 left -= 1;
                 looks = 0;
-                if let Some(gap) = duty.due_gap(true) {
+                if let Some(gap) = gap_before(consumer, duty) {
                     deliver_gap(consumer, duty, gap);
                 }
                 duty.publish_freed(true);
@@ -74,6 +74,15 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
         }
     }
     Ran::Budget
+}
+
+/// The gap notice that belongs before the parcel that was popped last.
+#[inline]
+pub(super) fn gap_before(consumer: &mut Consumer, duty: &Duty) -> Option<Gap> {
+    if std::mem::take(&mut consumer.greeting) {
+        return None;
+    }
+    duty.due_gap(true)
 }
 
 fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
