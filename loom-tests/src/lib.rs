@@ -50,10 +50,11 @@ pub fn check(name: &str, floor: usize, f: impl Fn() + Send + Sync + 'static) {
     });
     // Relaxed: as above.
     let executions = executions.load(Ordering::Relaxed);
-    println!("{name}: {executions} executions in {:?}", start.elapsed());
+    let seconds = start.elapsed().as_secs_f64();
+    println!("model {name}: {executions} executions (floor {floor}), {seconds:.2} s");
     assert!(
         executions >= floor,
-        "{name}: {executions} executions, fewer than the {floor} that there should be"
+        "{name}: {executions} executions, below the floor of {floor}"
     );
 }
 

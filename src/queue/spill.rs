@@ -39,7 +39,7 @@ pub struct Spill<T: Pointer> {
 
 /// A queue that was taken out: to be freed once no guard that is held now is held any more. It is empty.
 pub struct Retired<T: Pointer>(
-    #[expect(dead_code, reason = "dropped")] Vec<Box<SegQueue<Entry<T>>>>,
+    #[allow(dead_code, reason = "kept to be dropped later")] Vec<Box<SegQueue<Entry<T>>>>,
 );
 
 impl<T: Pointer> std::fmt::Debug for Retired<T> {
