@@ -246,7 +246,10 @@ impl Receiver {
             match duty.pop() {
                 Pop::Item(parcel) => {
                     duty.publish_freed(true);
-                    if let Some(gap) = duty.due_gap(true) {
+                    let gap = ConsumerCell::open(duty, |consumer, duty| {
+                        deliver::gap_before(consumer, duty)
+                    });
+                    if let Some(gap) = gap {
                         self.behind_gap = Some(parcel);
                         return Next::Message(GAP.message(gap));
                     }

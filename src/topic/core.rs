@@ -7,6 +7,7 @@ use super::registry::Registry;
 use crate::message::{Origin, TypeInfo};
 use crate::subscription::mailbox::Budget;
 use crate::subscription::state::{Duty, Subscriber};
+use crate::subscription::waiting::Completion;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, AtomicU64};
@@ -67,6 +68,8 @@ pub(crate) struct Core {
     kept: Mutex<Vec<Forward>>,
     pool: Mutex<Option<Pool<Duty>>>,
     next_id: AtomicU64,
+    /// Comes when a shutdown has closed all there was.
+    pub(crate) all_closed: Completion<()>,
     stage: AtomicU32,
 }
 
@@ -92,6 +95,7 @@ impl Core {
             kept: Mutex::new(Vec::new()),
             pool: Mutex::new(None),
             next_id: AtomicU64::new(1),
+            all_closed: Completion::new(),
             stage: AtomicU32::new(OPEN),
         }
     }
@@ -166,6 +170,10 @@ impl Core {
 
     pub(super) fn keep(&self, forward: Forward) {
         self.kept.lock().push(forward);
+        // It may have come after everything kept was released: it would keep the bus, and be kept by it.
+        if self.is_shut_down() {
+            self.release_kept();
+        }
     }
 
     pub(crate) fn release_kept(&self) {
