@@ -73,9 +73,10 @@ impl Aftermath {
         self.failed.take()
     }
 
-    /// True if somebody waits for room: [`Self::settle`] is due before the next message.
-    pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    /// True if somebody waits for room, or is to be evicted: [`Self::settle`] is due before the next message, which
+    /// would overtake the one that waits, or come where one that was refused is missing.
+    pub(super) fn is_urgent(&self) -> bool {
+        !(self.waiting.is_empty() && self.evict.is_empty())
     }
 
     /// Does all of it. Nothing is pinned or locked here.

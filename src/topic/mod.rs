@@ -133,7 +133,7 @@ impl Topic {
             };
             let Settled { after, total } = &mut batch;
             *total += publish::publish(&self.alive, message, &mut Special::Nobody, after);
-            if after.has_waiting() {
+            if after.is_urgent() {
                 after.settle(total);
             }
         }
