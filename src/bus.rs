@@ -1,13 +1,13 @@
 //! The bus: where topics come from, and how all of it ends.
 
 use crate::builder::BusBuilder;
-use crate::error::{BuildError, TopicError, WaitError};
+use crate::error::{BuildError, MAX_NAME_LEN, TopicError, WaitError};
 use crate::message::{FinalReason, Origin};
 use crate::subscription::scope;
 use crate::subscription::state::{Subscriber, Wake};
 use crate::sync::unmodelled::Arc;
 use crate::topic::core::Core;
-use crate::topic::{MAX_NAME_LEN, Topic, TopicStats};
+use crate::topic::{Topic, TopicStats};
 use std::fmt;
 use std::time::{Duration, Instant};
 

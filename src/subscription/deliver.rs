@@ -1,8 +1,6 @@
 //! Running a subscription: one batch of its mailbox, up to a budget, and in the end its final run. Whoever calls
 //! this has the duty. User code runs here, without any lock or pin (R1), and its panics end here (R2).
 
-#![expect(unsafe_code, reason = "the mailbox's consumer side wants the duty")]
-
 use super::consumer::{Consumer, ConsumerCell, Handler};
 use super::options::{Congestion, PanicPolicy};
 use super::parcel::{Handled, Parcel};
@@ -39,8 +37,7 @@ pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
         duty.figures.high_water.raise_alone(duty.mailbox.depth());
         let ran = run_batch(consumer, duty, budget);
         flush_batch(consumer, duty);
-        // SAFETY: the caller has the duty
-        unsafe { duty.mailbox.publish_freed(false) };
+        duty.publish_freed(false);
         clear_congestion(consumer, duty);
         if ran == Ran::Done {
             finish(consumer, duty);
@@ -53,17 +50,14 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
     let mut looks = 0;
     let mut left = budget;
     while left > 0 {
-        // SAFETY: the caller has the duty
-        match unsafe { duty.mailbox.pop() } {
+        match duty.pop() {
             Pop::Item(parcel) => {
                 left -= 1;
                 looks = 0;
-                // SAFETY: the caller has the duty
-                if let Some(gap) = unsafe { duty.mailbox.due_gap(true) } {
+                if let Some(gap) = duty.due_gap(true) {
                     deliver_gap(consumer, duty, gap);
                 }
-                // SAFETY: the caller has the duty
-                unsafe { duty.mailbox.publish_freed(true) };
+                duty.publish_freed(true);
                 deliver(consumer, duty, parcel);
                 scope::run_pending();
             }
@@ -72,13 +66,10 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
                 hint::spin_loop();
             }
             Pop::Unwritten => return Ran::Unwritten,
-            Pop::Empty => {
-                // SAFETY: the caller has the duty
-                match unsafe { duty.mailbox.due_gap(false) } {
-                    Some(gap) => deliver_gap(consumer, duty, gap),
-                    None => return Ran::Idle,
-                }
-            }
+            Pop::Empty => match duty.due_gap(false) {
+                Some(gap) => deliver_gap(consumer, duty, gap),
+                None => return Ran::Idle,
+            },
             Pop::Closed => return Ran::Done,
         }
     }
@@ -123,7 +114,7 @@ fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
 
 /// Applies the closure filter, if that is to be done here.
 pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) -> bool {
-    if !duty.filters_itself || message.info().is_control() {
+    if !duty.filters_itself || consumer.discarding || message.info().is_control() {
         return true;
     }
     let Some(filter) = consumer
@@ -210,7 +201,7 @@ fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
     let count = batch
         .ready
         .iter()
-        .filter(|message| !message.info().is_control())
+        .filter(|message| message.as_gap().is_none() && message.as_final().is_none())
         .count();
     let scope = scope::enter();
     let start = Timestamp::now();
@@ -317,8 +308,7 @@ pub(super) fn final_message(duty: &Subscriber) -> FinalMessage {
 
 /// The final run (L2): the final message, then the end of the handler and of all that it captured (L4).
 fn finish(consumer: &mut Consumer, duty: &Duty) {
-    // SAFETY: the caller has the duty
-    if let Some(gap) = unsafe { duty.mailbox.due_gap(false) } {
+    if let Some(gap) = duty.due_gap(false) {
         deliver_gap(consumer, duty, gap);
         flush_batch(consumer, duty);
     }

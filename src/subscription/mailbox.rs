@@ -1,6 +1,8 @@
 //! A mailbox: the queue of one subscription together with its overflow policy, and the books of what it shed.
 //! It decides whether a message waits, and nothing about who runs it.
 
+#![expect(unsafe_code, reason = "the ring's consumer side wants the duty")]
+
 use super::filter::ConflateKey;
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
@@ -17,23 +19,28 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::unmodelled::Arc;
 use std::time::Duration;
 
-/// What became of a message that was offered. What is handed back is dropped by the caller, outside pins and
-/// locks (R1).
+/// What became of a message that was offered.
 #[must_use]
 #[derive(Debug)]
 pub(crate) enum Offer {
     Queued,
     /// It waits, and the caller has the duty to run the consumer.
     Submit,
-    /// It does not wait, for want of room.
-    Shed(Parcel),
+    Refused(Refusal, Parcel),
+}
+
+/// Why a message does not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// For want of room.
+    Shed,
     /// The same, and the publisher wants to know.
-    Failed(Parcel),
+    Failed,
     /// There is no room, and the subscription is to be closed for that.
-    Evict(Parcel),
+    Evict,
     /// There is no room, and the publisher waits for some.
-    Wait(Parcel),
-    Closed(Parcel),
+    Wait,
+    Closed,
 }
 
 /// What left a mailbox to make room.
@@ -192,7 +199,7 @@ impl Mailbox {
         match ring.push(parcel, limit, pinned) {
             Push::Queued { .. } => Offer::Queued,
             Push::Submit { .. } => Offer::Submit,
-            Push::Closed(parcel) => Offer::Closed(parcel),
+            Push::Closed(parcel) => Offer::Refused(Refusal::Closed, parcel),
             Push::Full(parcel) => self.overflow(ring, parcel, pinned),
         }
     }
@@ -206,7 +213,7 @@ impl Mailbox {
         match push {
             Push::Queued { .. } => Offer::Queued,
             Push::Submit { .. } => Offer::Submit,
-            Push::Closed(parcel) | Push::Full(parcel) => Offer::Closed(parcel),
+            Push::Closed(parcel) | Push::Full(parcel) => Offer::Refused(Refusal::Closed, parcel),
         }
     }
 
@@ -215,22 +222,24 @@ impl Mailbox {
         match &self.policy {
             Policy::Spill { limit, budget } => loop {
                 let Some(granted) = self.grow(*limit, budget) else {
-                    return self.shed(ring, parcel);
+                    return Offer::Refused(Refusal::Shed, self.shed(ring, parcel));
                 };
                 parcel = match ring.push(parcel, granted, pinned) {
                     Push::Queued { .. } => return Offer::Queued,
                     Push::Submit { .. } => return Offer::Submit,
-                    Push::Closed(parcel) => return Offer::Closed(parcel),
+                    Push::Closed(parcel) => return Offer::Refused(Refusal::Closed, parcel),
                     Push::Full(parcel) => parcel,
                 };
             },
-            Policy::Block { .. } => Offer::Wait(parcel),
-            Policy::Evict => Offer::Evict(parcel),
-            Policy::Fail => match self.shed(ring, parcel) {
-                Offer::Shed(parcel) => Offer::Failed(parcel),
-                other => other,
-            },
-            Policy::DropNewest | Policy::DropOldest | Policy::Conflate => self.shed(ring, parcel),
+            Policy::Block { .. } => Offer::Refused(Refusal::Wait, parcel),
+            Policy::Evict => Offer::Refused(Refusal::Evict, parcel),
+            Policy::Fail => {
+                let parcel = self.shed(ring, parcel);
+                Offer::Refused(Refusal::Failed, parcel)
+            }
+            Policy::DropNewest | Policy::DropOldest | Policy::Conflate => {
+                Offer::Refused(Refusal::Shed, self.shed(ring, parcel))
+            }
         }
     }
 
@@ -255,22 +264,22 @@ impl Mailbox {
         }
     }
 
-    /// Books that the message itself was shed.
-    pub(crate) fn shed_newest(&self, parcel: Parcel) -> Offer {
+    /// Books that the message itself is shed.
+    pub(crate) fn shed_newest(&self, parcel: Parcel) -> Parcel {
         match &self.queue {
             Queue::Ring(ring) => self.shed(ring, parcel),
-            Queue::Shedding(_) => Offer::Shed(parcel),
+            Queue::Shedding(_) => parcel,
         }
     }
 
-    fn shed(&self, ring: &Ring<Parcel>, mut parcel: Parcel) -> Offer {
+    fn shed(&self, ring: &Ring<Parcel>, mut parcel: Parcel) -> Parcel {
         if let Parcel::Marked(envelope) = &mut parcel {
             envelope.will_be(Handled::Shed);
         }
         if let Some(id) = parcel.message_id() {
             self.gaps.record(id, ring.pushed());
         }
-        Offer::Shed(parcel)
+        parcel
     }
 
     fn offer_shedding(
@@ -312,7 +321,7 @@ impl Mailbox {
         match push {
             Push::Queued { .. } => Offer::Queued,
             Push::Submit { .. } => Offer::Submit,
-            Push::Closed(parcel) | Push::Full(parcel) => Offer::Closed(parcel),
+            Push::Closed(parcel) | Push::Full(parcel) => Offer::Refused(Refusal::Closed, parcel),
         }
     }
 
@@ -390,10 +399,6 @@ impl Mailbox {
 
 /// The consumer's side. The caller of each of these has the duty to run the consumer: see `deliver.rs`, which
 /// is the only one to call them, and which keeps it as a [`Duty`](super::state::Duty).
-#[expect(
-    unsafe_code,
-    reason = "the ring's consumer side wants the duty, which the type `Duty` stands for"
-)]
 impl Mailbox {
     /// # Safety
     /// The caller has the duty.

@@ -219,11 +219,10 @@ impl Receiver {
             return duty;
         }
         let subscriber = self.subscription.subscriber();
-        if subscriber.mailbox.unpark() {
-            Duty::taken(subscriber)
-        } else {
-            Duty::renewed(Arc::clone(subscriber))
-        }
+        subscriber.unpark().unwrap_or_else(|| {
+            // SAFETY: we had left it in the mailbox, and as it is not parked any more, somebody has cleared PARKED
+            unsafe { Duty::renewed(Arc::clone(subscriber)) }
+        })
     }
 
     fn next(&mut self) -> Next {
@@ -257,13 +256,10 @@ impl Receiver {
         }
         duty.figures.high_water.raise_alone(duty.mailbox.depth());
         loop {
-            // SAFETY: we have the duty
-            match unsafe { duty.mailbox.pop() } {
+            match duty.pop() {
                 Pop::Item(parcel) => {
-                    // SAFETY: we have the duty
-                    unsafe { duty.mailbox.publish_freed(true) };
-                    // SAFETY: we have the duty
-                    if let Some(gap) = unsafe { duty.mailbox.due_gap(true) } {
+                    duty.publish_freed(true);
+                    if let Some(gap) = duty.due_gap(true) {
                         self.behind_gap = Some(parcel);
                         return Next::Message(GAP.message(gap));
                     }
@@ -273,10 +269,8 @@ impl Receiver {
                 }
                 Pop::Unwritten => return Next::Unwritten,
                 pop @ (Pop::Empty | Pop::Closed) => {
-                    // SAFETY: we have the duty
-                    unsafe { duty.mailbox.publish_freed(false) };
-                    // SAFETY: we have the duty
-                    if let Some(gap) = unsafe { duty.mailbox.due_gap(false) } {
+                    duty.publish_freed(false);
+                    if let Some(gap) = duty.due_gap(false) {
                         return Next::Message(GAP.message(gap));
                     }
                     if matches!(pop, Pop::Closed) {

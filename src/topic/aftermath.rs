@@ -1,21 +1,18 @@
 //! What follows from the offers of a publish, once nothing is pinned or locked any more: waking, waiting where a
 //! mailbox asks for that, closing what is evicted, dropping what was shed (R1, R1b).
 
-#![expect(
-    unsafe_code,
-    reason = "duties are taken by pointer, deliveries given back by count"
-)]
+#![expect(unsafe_code, reason = "deliveries are given back by their count")]
 
 use super::node::Alive;
 use super::subscribers::Entry;
 use crate::epoch;
 use crate::message::{FinalReason, Message, RawDelivery, Receipt};
 use crate::subscription::deliver::report_congestion;
-use crate::subscription::mailbox::Offer;
+use crate::subscription::mailbox::Refusal;
 use crate::subscription::options::Congestion;
 use crate::subscription::parcel::Parcel;
 use crate::subscription::scope;
-use crate::subscription::state::{Duty, Home, Subscriber, Wake, submit_all};
+use crate::subscription::state::{Duty, Home, Offered, Subscriber, Wake, submit_all};
 use crate::subscription::waiting::Waiter;
 use crate::sync::Parker;
 use crate::sync::unmodelled::{Arc, Weak};
@@ -61,9 +58,7 @@ impl Aftermath {
 
     /// Has the consumer tell of a gap even if nothing follows.
     pub(super) fn tell_gap(&mut self, entry: Entry) {
-        if entry.get().mailbox.notify() {
-            // SAFETY: to notify cleared PARKED, and entries come from an `Arc`
-            let duty = unsafe { Duty::taken_raw(entry.as_ptr()) };
+        if let Some(duty) = entry.get().notify() {
             self.wake(duty);
         }
     }
@@ -77,6 +72,11 @@ impl Aftermath {
     /// would overtake the one that waits, or come where one that was refused is missing.
     pub(super) fn is_urgent(&self) -> bool {
         !(self.waiting.is_empty() && self.evict.is_empty())
+    }
+
+    /// Those who wait for room: for a task, which waits for them itself.
+    pub(super) fn take_waiting(&mut self) -> SmallVec<[(Arc<Subscriber>, Parcel); 1]> {
+        std::mem::take(&mut self.waiting)
     }
 
     /// Does all of it. Nothing is pinned or locked here.
@@ -154,33 +154,25 @@ fn wait_for_room(subscriber: &Arc<Subscriber>, mut parcel: Parcel, receipt: &mut
         if may_wait {
             room.register(Waiter::Thread(Arc::clone(&parker)));
         }
-        let offer = if may_wait {
-            mailbox.offer(parcel, None, &mut None, &epoch::pin())
+        let offered = if may_wait {
+            subscriber.offer(parcel, None, &mut None, &epoch::pin())
         } else {
-            mailbox.offer_unlimited(parcel, &epoch::pin())
+            subscriber.offer_unlimited(parcel, &epoch::pin())
         };
-        parcel = match offer {
-            Offer::Queued => {
+        parcel = match offered {
+            Offered::Queued(duty) => {
                 receipt.offered += 1;
-                return;
+                return duty.into_iter().for_each(Duty::submit);
             }
-            Offer::Submit => {
-                receipt.offered += 1;
-                return Duty::taken(subscriber).submit();
-            }
-            Offer::Wait(parcel) if timed_out => {
+            Offered::Refused(Refusal::Wait, parcel) if timed_out => {
                 receipt.shed += 1;
-                let shed = mailbox.shed_newest(parcel);
-                scope::drop_in_scope(shed);
-                if mailbox.notify() {
-                    Duty::taken(subscriber).submit();
-                }
-                return;
+                scope::drop_in_scope(mailbox.shed_newest(parcel));
+                return subscriber.notify().into_iter().for_each(Duty::submit);
             }
-            Offer::Wait(parcel) => parcel,
-            closed => {
+            Offered::Refused(Refusal::Wait, parcel) => parcel,
+            Offered::Refused(_, parcel) => {
                 receipt.closed += 1;
-                return scope::drop_in_scope(closed);
+                return scope::drop_in_scope(parcel);
             }
         };
         match left {
