@@ -173,9 +173,12 @@ impl Log {
             matches!(seen.last(), Some(Seen::Final(_))),
             "it is the last"
         );
-        let delivered = seen
-            .iter()
-            .filter(|seen| matches!(seen, Seen::Item(..) | Seen::Plug | Seen::Other(_)));
+        let delivered = seen.iter().filter(|seen| {
+            matches!(
+                seen,
+                Seen::Item(..) | Seen::Plug | Seen::Change(_) | Seen::Other(_)
+            )
+        });
         assert_eq!(
             delivered.count() as u64,
             last.delivered,
