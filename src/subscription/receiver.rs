@@ -18,7 +18,7 @@ use crate::error::{RecvError, TryRecvError};
 use crate::message::{FINAL, GAP, Message};
 use crate::queue::Pop;
 use crate::sync::unmodelled::Arc;
-use crate::sync::{Mutex, Parker, thread};
+use crate::sync::{Parker, thread};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -27,29 +27,6 @@ use std::time::{Duration, Instant};
 /// How often a receiver looks again at a position that is claimed but not written yet, before it sleeps.
 const LOOKS_BEFORE_SLEEP: u32 = 16;
 const UNWRITTEN_SLEEP: Duration = Duration::from_micros(50);
-
-/// Who waits in a receiver.
-#[derive(Debug)]
-pub(crate) struct WaiterSlot(Mutex<Option<Waiter>>);
-
-impl WaiterSlot {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(None))
-    }
-
-    /// Runs code of the user's if a task waits: never under a lock or a pin (R1).
-    pub(crate) fn wake(&self) {
-        let waiter = self.0.lock().take();
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
-    }
-
-    fn set(&self, waiter: Waiter) {
-        let old = self.0.lock().replace(waiter);
-        crate::sync::contain(|| drop(old));
-    }
-}
 
 /// The receiving end of a subscription: messages in their order, gap notices in their places, and, last, the
 /// final message. Dropping it unsubscribes, and discards what waits.
