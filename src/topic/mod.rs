@@ -1,6 +1,7 @@
 //! Topics: where messages are published, and who hears them. See [`Topic`].
 
 pub(crate) mod aftermath;
+pub(crate) mod blocked;
 pub(crate) mod core;
 pub(crate) mod forward;
 pub(crate) mod node;
@@ -94,10 +95,7 @@ impl Topic {
         let mut after = Aftermath::default();
         let mut receipt = publish::publish(&self.alive, message, &mut Special::Nobody, &mut after);
         after.settle(&mut receipt);
-        match after.take_failed() {
-            None => Ok(receipt),
-            Some(message) => Err(PublishError::Full { message, receipt }),
-        }
+        after.outcome(receipt)
     }
 
     /// Publishes as [`Topic::publish`] does, as a future for any runtime: where a mailbox asks to block its
@@ -146,18 +144,14 @@ impl Topic {
             };
             let Settled { after, total } = &mut batch;
             *total += publish::publish(&self.alive, message, &mut Special::Nobody, after);
-            if after.has_waiting() {
+            if after.is_urgent() {
                 after.settle(total);
             }
         }
         batch.settle();
-        match (refused, batch.after.take_failed()) {
-            (Some(error), _) => Err(error),
-            (None, Some(message)) => Err(PublishError::Full {
-                message,
-                receipt: batch.total,
-            }),
-            (None, None) => Ok(batch.total),
+        match refused {
+            Some(error) => Err(error),
+            None => batch.after.outcome(batch.total),
         }
     }
 
