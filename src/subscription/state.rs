@@ -9,7 +9,7 @@
 
 use super::consumer::ConsumerCell;
 use super::deliver::{self, Ran};
-use super::executor::{Executor, Task};
+use super::executor::Task;
 use super::filter::{ConflateKey, Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::options::PanicPolicy;
@@ -97,7 +97,8 @@ pub(crate) enum Wake {
     /// The thread that published, or the pool when that has had enough.
     Inline,
     Receiver(Box<WaiterSlot>),
-    Executor(Arc<dyn Executor>),
+    /// Which one stands in the consumer, and goes with it (R1).
+    Executor,
 }
 
 /// High-water and low-water marks, and whether congestion is raised.
@@ -428,10 +429,7 @@ impl Duty {
             Wake::Thread(parker) => parker.unpark(),
             Wake::Inline => scope::push_inline(self),
             Wake::Receiver(slot) => slot.wake(),
-            Wake::Executor(executor) => {
-                let executor = Arc::clone(executor);
-                crate::sync::contain(|| executor.execute(Task::new(self)));
-            }
+            Wake::Executor => Task::new(self).hand_over(),
         }
     }
 
