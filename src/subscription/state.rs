@@ -477,16 +477,17 @@ pub(crate) fn submit_to(pool: &Pool<Duty>, duty: Duty) {
     }
 }
 
-/// Hands a burst to the pool, which decides once about waking a worker.
-pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(duties: &mut smallvec::SmallVec<A>) {
+/// Hands a burst to the pool, which decides once about waking a worker. Runs nothing here: if the workers are gone,
+/// as many duties come back, to be submitted one by one where user code may run.
+pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(
+    duties: &mut smallvec::SmallVec<A>,
+) -> Vec<Duty> {
     let pool = duties.first().and_then(|duty| match &duty.wake {
         Wake::Pool(pool) => Some(pool.clone()),
         _ => None,
     });
-    let Some(pool) = pool else { return };
-    if let Err(duties) = pool.submit_all(duties.drain(..)) {
-        duties.into_iter().for_each(Duty::run_to_rest);
-    }
+    let Some(pool) = pool else { return Vec::new() };
+    pool.submit_all(duties.drain(..)).err().unwrap_or_default()
 }
 
 impl Duty {
