@@ -22,8 +22,9 @@ use std::marker::PhantomData;
 pub const MAX_SLOTS: usize = 1 << 16;
 
 /// While the queue spills, producers look up how far the consumer has come once in so many positions only:
-/// to spill for a little longer than needed costs less than to take the consumer's line at every push.
-const SPILL_REFRESH: u64 = 16;
+/// to spill for a little longer than needed costs less than to take the consumer's line at every push. Models
+/// are too short for more than two.
+const SPILL_REFRESH: u64 = if cfg!(loom) { 2 } else { 16 };
 
 /// See the module.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ pub(super) enum Claim {
 enum Room {
     In(Place),
     None,
-    /// The tail that was looked at is older than what the consumer has freed.
+    /// The tail that was looked at is not the newest.
     StaleTail,
 }
 
@@ -193,6 +194,11 @@ impl<T: Pointer> Ring<T> {
         let overdue = position % SPILL_REFRESH == 0 || !seen.is_spilling();
         if waiting < limit && !overdue {
             return Room::In(Place::Spill);
+        }
+        // `observe` is an Acquire: what whoever parked had told before, and what `claim` knew, is in view with the
+        // word. Otherwise a push could be refused that finds the consumer at rest.
+        if self.tail.observe() != seen {
+            return Room::StaleTail;
         }
         let freed = self.refresh_freed();
         if freed > position {
