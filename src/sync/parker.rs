@@ -1,6 +1,6 @@
-//! A token for one waiting thread: `park` waits until the token is there and takes it, `unpark` puts it there.
-//! Tokens do not add up. Unlike `std::thread::park` it is not tied to a thread, so user code that parks its
-//! own thread cannot take a token of ours.
+//! A token for one waiting thread: `park` waits until the token is there and takes it, `unpark` puts it
+//! there. Tokens do not add up. Unlike `std::thread::park` it is not tied to a thread, so user code that
+//! parks its own thread cannot take a token of ours.
 
 use super::atomic::{AtomicU32, Ordering};
 use super::{Condvar, Mutex};
