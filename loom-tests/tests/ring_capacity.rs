@@ -1,7 +1,8 @@
 //! A limit of n admits exactly n: never more than n wait, spilled or not, and whoever is refused was refused while
 //! n were waiting.
 //!
-//! Mutants: one too many admitted, the room taken from the tail as it was before the claim failed.
+//! Mutants: one too many admitted, the room taken from the tail as it was before the claim failed, `freed` looked up
+//! without a look at the tail before, a claim that does not release.
 #![cfg(loom)]
 #![expect(unsafe_code, reason = "a model of the unsafe parts")]
 
@@ -111,5 +112,34 @@ fn rest_is_room() {
         let _ = unsafe { ring.park(drop) };
         let pushed = producer.join().unwrap();
         assert_eq!(ring.pushed(), 1 + u64::from(pushed));
+    });
+}
+
+/// Who sees the claim of another sees the room that it was given, and is not refused for want of it.
+#[test]
+fn a_claim_tells_of_the_room_it_found() {
+    check("ring_capacity, two claims", 1, || {
+        let ring = Arc::new(Ring::new(2));
+        assert_eq!(offer(&ring, 0, 2, 2), 2);
+        let first = {
+            let ring = ring.clone();
+            thread::spawn(move || offer(&ring, 1, 1, 2))
+        };
+        let second = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                let one_waits = ring.pushed() == 3;
+                let accepted = offer(&ring, 2, 1, 2);
+                assert!(!one_waits || accepted == 1, "full, but one waits");
+            })
+        };
+        for _ in 0..2 {
+            // SAFETY: the only consumer, which never parks
+            assert!(matches!(unsafe { ring.pop() }, Pop::Item(_)));
+        }
+        // SAFETY: the only consumer, which never parks
+        unsafe { ring.publish_freed() };
+        first.join().unwrap();
+        second.join().unwrap();
     });
 }

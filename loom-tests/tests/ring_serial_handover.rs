@@ -1,12 +1,16 @@
 //! D3: the consumer's state, and what a handler writes, pass from one runner to the next through the tail word
 //! only: from `park` to the push that clears PARKED.
 //!
-//! Mutants: the claim Relaxed, the park Relaxed, the close Relaxed.
+//! Mutants: a claim, a close, an unpark or a notify that does not acquire, a park that does not release, a close
+//! that does not release, `observe` Relaxed.
 #![cfg(loom)]
+#![expect(unsafe_code, reason = "a model of the unsafe parts")]
 
+use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 use loom_tests::{Mailbox, check};
+use stasis_bus::internals::{Close, Pop, Ring};
 
 fn worker(mailbox: &Arc<Mailbox>, budget: usize) -> thread::JoinHandle<()> {
     let mailbox = mailbox.clone();
@@ -55,5 +59,69 @@ fn by_a_third_that_submits_for_the_one_who_pushed() {
         let second = producer.join().unwrap();
         worker.join().unwrap();
         mailbox.finish(&[first, second], false);
+    });
+}
+
+#[test]
+fn from_worker_to_worker_by_taking_the_duty() {
+    check("ring_serial_handover, unpark", 1, || {
+        let mailbox = Arc::new(Mailbox::new(2, 2));
+        let workers = [worker(&mailbox, 4), worker(&mailbox, 4)];
+        let accepted = mailbox.offer_all(0, 1);
+        if mailbox.ring.unpark() {
+            mailbox.duty.submit();
+        }
+        workers
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        mailbox.finish(&[accepted], false);
+    });
+}
+
+#[test]
+fn from_worker_to_worker_by_a_notice() {
+    check("ring_serial_handover, notify", 1, || {
+        let mailbox = Arc::new(Mailbox::new(2, 2));
+        let workers = [worker(&mailbox, 4), worker(&mailbox, 4)];
+        let accepted = mailbox.offer_all(0, 1);
+        if mailbox.ring.notify() {
+            mailbox.duty.submit();
+        }
+        workers
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        mailbox.finish(&[accepted], false);
+    });
+}
+
+#[test]
+fn from_the_closer_to_a_consumer_that_runs_already() {
+    check("ring_serial_handover, reason", 1, || {
+        struct Closing {
+            ring: Ring<loom_tests::Item>,
+            reason: UnsafeCell<u8>,
+        }
+        let closing = Arc::new(Closing {
+            ring: Ring::new(1),
+            reason: UnsafeCell::new(0),
+        });
+        let closer = {
+            let closing = closing.clone();
+            thread::spawn(move || {
+                closing.reason.with_mut(|reason| {
+                    // SAFETY: the consumer reads it after the close only, which loom checks
+                    unsafe { *reason = 7 }
+                });
+                assert_eq!(closing.ring.close(), Close::Closed);
+            })
+        };
+        // SAFETY: a new ring's duty is its maker's
+        if matches!(unsafe { closing.ring.pop() }, Pop::Closed) {
+            closing.reason.with(|reason| {
+                // SAFETY: as above
+                assert_eq!(unsafe { *reason }, 7);
+            });
+        }
+        closer.join().unwrap();
     });
 }
