@@ -244,6 +244,12 @@ impl<T: Pointer> Ring<T> {
         self.tail.notify()
     }
 
+    /// True: it is at rest. For models.
+    #[cfg(loom)]
+    pub fn is_parked(&self) -> bool {
+        self.tail.peek().is_parked()
+    }
+
     /// True: it accepts no more. False may be old news.
     pub fn is_closed(&self) -> bool {
         self.tail.peek().is_closed()
