@@ -99,8 +99,10 @@ impl World {
     }
 }
 
+type Action = (&'static str, fn(&World));
+
 /// All that may be done in user code.
-const ACTIONS: &[(&str, fn(&World))] = &[
+const ACTIONS: &[Action] = &[
     ("publish here", |world| {
         if let Some(topic) = world.topic() {
             let _ = topic.publish(99_u64);

@@ -1,9 +1,10 @@
 //! What all topics of one bus share: their registry, the pool, the budget, the hooks, the subscriptions that
 //! are ending. No lock of it is held while user code runs (R1).
 
-use super::forward::{Forward, Topology};
+use super::forward::Forward;
 use super::node::{Alive, Node};
 use super::registry::Registry;
+use super::topology::Topology;
 use crate::message::{Origin, TypeInfo};
 use crate::subscription::mailbox::Budget;
 use crate::subscription::state::{Duty, Subscriber};
