@@ -9,15 +9,15 @@ mod static_check {
 
     use std::panic::{RefUnwindSafe, UnwindSafe};
 
-    pub fn is_send<T: Send>() {}
-    pub fn is_sync<T: Sync>() {}
-    pub fn is_unpin<T: Unpin>() {}
-    pub fn is_unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
-    pub fn is_debug<T: std::fmt::Debug>() {}
-    pub fn is_static<T: 'static>() {}
-    pub fn is_error<T: std::error::Error + Send + Sync + 'static>() {}
-    pub fn is_clone<T: Clone>() {}
-    pub fn is_copy<T: Copy>() {}
+    pub(crate) fn is_send<T: Send>() {}
+    pub(crate) fn is_sync<T: Sync>() {}
+    pub(crate) fn is_unpin<T: Unpin>() {}
+    pub(crate) fn is_unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
+    pub(crate) fn is_debug<T: std::fmt::Debug>() {}
+    pub(crate) fn is_static<T: 'static>() {}
+    pub(crate) fn is_error<T: std::error::Error + Send + Sync + 'static>() {}
+    pub(crate) fn is_clone<T: Clone>() {}
+    pub(crate) fn is_copy<T: Copy>() {}
 }
 
 /// A type has a trait, or has it not, as seen from outside: the trait method is chosen only if there is no inherent
@@ -95,7 +95,7 @@ fn handles_are_sent_and_shared() {
 }
 
 mod dyn_executor {
-    pub type Shared = std::sync::Arc<dyn super::Executor>;
+    pub(crate) type Shared = std::sync::Arc<dyn super::Executor>;
 }
 
 #[test]
