@@ -320,6 +320,7 @@ pub(super) fn final_message(duty: &Subscriber) -> FinalMessage {
         reason: duty.reason().unwrap_or(FinalReason::Unsubscribed),
         delivered: duty.figures.delivered.get(),
         shed: duty.mailbox.total_shed(),
+        conflated: duty.mailbox.total_conflated(),
         discarded: duty.figures.discarded.get(),
     }
 }
