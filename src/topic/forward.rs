@@ -24,22 +24,40 @@ pub(super) enum Route {
     To(Box<[Arc<Node>]>),
 }
 
-/// The topics that a publish on `node` reaches, itself first, each once.
+/// The topics that a publish on `node` reaches, itself first, each once: all of it as of one moment.
 #[inline]
 pub(super) fn reach<'g>(node: &'g Node, guard: &'g Guard) -> impl Iterator<Item = &'g Node> {
     let (next, rest) = match node.route.load(guard) {
         None => (None, &[][..]),
-        Some(Route::Via(next)) => (
-            Some(&**next),
-            next.downstream
-                .load(guard)
-                .map_or(&[][..], |nodes| &**nodes),
-        ),
         Some(Route::To(nodes)) => (None, &**nodes),
+        Some(via @ Route::Via(next)) => reach_via(node, via, next, guard),
     };
     let others = next.into_iter().chain(rest.iter().map(|node| &**node));
     // A cycle leads back here; the topic itself comes first, and once.
     std::iter::once(node).chain(others.filter(move |other| !std::ptr::eq(*other, node)))
+}
+
+/// What is reached through another topic is loaded in two steps. If the route is still the same one after the
+/// second (under the pin no other can have its address), they are as good as one. Otherwise a publish could miss
+/// those to whom a new way was opened before the old one was closed.
+#[inline]
+fn reach_via<'g>(
+    node: &'g Node,
+    mut via: &'g Route,
+    mut next: &'g Node,
+    guard: &'g Guard,
+) -> (Option<&'g Node>, &'g [Arc<Node>]) {
+    loop {
+        let rest = next.downstream.load(guard);
+        match node.route.load(guard) {
+            None => return (None, &[]),
+            Some(Route::To(nodes)) => return (None, nodes),
+            Some(now) if std::ptr::eq(now, via) => {
+                return (Some(next), rest.map_or(&[][..], |nodes| &**nodes));
+            }
+            Some(now @ Route::Via(other)) => (via, next) = (now, &**other),
+        }
+    }
 }
 
 /// All edges of a bus, under its topology lock.
