@@ -262,11 +262,17 @@ impl Receiver {
                 pop @ (Pop::Empty | Pop::Closed) => {
                     // SAFETY: we have the duty
                     unsafe { duty.mailbox.publish_freed(false) };
-                    // SAFETY: we have the duty
-                    if let Some(gap) = unsafe { duty.mailbox.due_gap(false) } {
+                    let ends = matches!(pop, Pop::Closed);
+                    let gap = if ends {
+                        duty.mailbox.last_gap()
+                    } else {
+                        // SAFETY: we have the duty
+                        unsafe { duty.mailbox.due_gap(false) }
+                    };
+                    if let Some(gap) = gap {
                         return Next::Message(GAP.message(gap));
                     }
-                    if matches!(pop, Pop::Closed) {
+                    if ends {
                         self.ended = true;
                         return Next::Message(end(duty));
                     }
@@ -317,12 +323,16 @@ fn look_again(looks: &mut u32) {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let behind_gap = self.behind_gap.take();
-        drop(behind_gap);
-        if !self.ended {
-            let duty = self.take_duty();
-            abandon(duty);
+        if self.ended {
+            return;
         }
+        let duty = self.take_duty();
+        if let Some(parcel) = self.behind_gap.take() {
+            let count = u64::from(parcel.message_id().is_some());
+            duty.figures.discarded.add_alone(count);
+            scope::drop_in_scope(parcel);
+        }
+        abandon(duty);
     }
 }
 

@@ -168,9 +168,14 @@ fn wait_for_room(subscriber: &Arc<Subscriber>, mut parcel: Parcel, receipt: &mut
                 return Duty::taken(subscriber).submit();
             }
             Offer::Wait(parcel) if timed_out => {
+                let refused = mailbox.shed_newest(parcel);
+                let shed = matches!(refused, Offer::Shed(_));
+                scope::drop_in_scope(refused);
+                if !shed {
+                    receipt.closed += 1;
+                    return;
+                }
                 receipt.shed += 1;
-                let shed = mailbox.shed_newest(parcel);
-                scope::drop_in_scope(shed);
                 if mailbox.notify() {
                     Duty::taken(subscriber).submit();
                 }
