@@ -20,9 +20,9 @@ use super::waiting::Completion;
 use crate::epoch;
 use crate::message::{FinalMessage, FinalReason, SubscriptionChange, TypeInfo};
 use crate::stats::Counter;
-use crate::sync::Parker;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, AtomicU64, OnceLock, Weak};
+use crate::sync::{Canary, Parker};
 use crate::worker::{Outcome, Pool, Run};
 use std::ops::Deref;
 
@@ -70,6 +70,8 @@ pub(crate) struct Subscriber {
     pub(crate) panic_policy: PanicPolicy,
     pub(crate) completion: Completion<FinalMessage>,
     pub(crate) figures: Figures,
+    /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
+    pub(crate) canary: Canary,
 }
 
 /// Statistics of a subscription; see `stats.rs` for who writes what.
@@ -210,6 +212,7 @@ impl Subscriber {
             panic_policy,
             completion: Completion::new(),
             figures: Figures::default(),
+            canary: Canary::new(),
         });
         let duty = Duty(Arc::clone(&subscriber));
         (subscriber, duty)

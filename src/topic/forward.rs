@@ -191,8 +191,8 @@ impl Topology {
             place
                 .node
                 .downstream
-                .replace((!below.is_empty()).then(|| Box::new(below)), guard);
-            place.node.route.replace(route.map(Box::new), guard);
+                .replace((!below.is_empty()).then_some(below), guard);
+            place.node.route.replace(route, guard);
             todo.extend(place.ups.iter().copied());
         }
     }
