@@ -210,6 +210,7 @@ fn a_receiver_is_woken_for_a_gap() {
                 for sequence in 0..count {
                     topic.publish(Note::new(producer, sequence)).unwrap();
                 }
+                None
             })
         };
         race(
@@ -221,7 +222,7 @@ fn a_receiver_is_woken_for_a_gap() {
                     while notes(&got).len() as u64 + lost(&got) < 2 {
                         got.push(Got::of(&receiver.recv().unwrap()));
                     }
-                    std::mem::forget(receiver);
+                    Some(receiver)
                 }),
                 publish(0, 2),
             ],
