@@ -89,6 +89,18 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
     /// Pushes `item`. The older one of the same key leaves; if there are `capacity` items, the oldest does.
     /// Never full. What left is for the caller to drop, outside all locks.
     pub fn push(&self, item: T, key: Option<K>, capacity: usize) -> (Push<T>, Evicted<T>) {
+        self.push_and_book(item, key, capacity, |_| {})
+    }
+
+    /// As [`Self::push`]. What is shed for want of room is shown to `book` under the lock: it is booked before the
+    /// consumer can come to the end of the queue.
+    pub(crate) fn push_and_book(
+        &self,
+        item: T,
+        key: Option<K>,
+        capacity: usize,
+        book: impl FnOnce(&T),
+    ) -> (Push<T>, Evicted<T>) {
         let mut inner = self.inner.lock();
         if inner.state == State::Closed {
             return (Push::Closed(item), Evicted::None);
@@ -97,9 +109,10 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
             Some(number) => inner
                 .take_out(number)
                 .map_or(Evicted::None, Evicted::Conflated),
-            None if inner.live >= capacity => {
-                inner.take_oldest().map_or(Evicted::None, Evicted::Shed)
-            }
+            None if inner.live >= capacity => inner.take_oldest().map_or(Evicted::None, |oldest| {
+                book(&oldest);
+                Evicted::Shed(oldest)
+            }),
             None => Evicted::None,
         };
         inner.live += 1;

@@ -320,13 +320,14 @@ pub(super) fn final_message(duty: &Subscriber) -> FinalMessage {
         reason: duty.reason().unwrap_or(FinalReason::Unsubscribed),
         delivered: duty.figures.delivered.get(),
         shed: duty.mailbox.total_shed(),
+        conflated: duty.mailbox.total_conflated(),
         discarded: duty.figures.discarded.get(),
     }
 }
 
 /// The final run (L2): the final message, then the end of the handler and of all that it captured (L4).
 fn finish(consumer: &mut Consumer, duty: &Duty) {
-    if let Some(gap) = duty.due_gap(false) {
+    if let Some(gap) = duty.mailbox.last_gap() {
         deliver_gap(consumer, duty, gap);
         flush_batch(consumer, duty);
     }

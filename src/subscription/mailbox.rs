@@ -132,12 +132,20 @@ enum Policy {
 struct Gaps {
     /// The position that the notice belongs before; `NOTHING` if there is none.
     at: AtomicU64,
-    pending: Mutex<Option<Gap>>,
+    pending: Mutex<Pending>,
     total: Counter,
     conflated: Counter,
 }
 
 const NOTHING: u64 = u64::MAX;
+
+#[derive(Debug)]
+enum Pending {
+    None,
+    Gap(Gap),
+    /// The last gap has been told: what would be shed from here on is refused as closed.
+    Over,
+}
 
 impl Mailbox {
     /// The caller has checked the options.
@@ -222,7 +230,7 @@ impl Mailbox {
         match &self.policy {
             Policy::Spill { limit, budget } => loop {
                 let Some(granted) = self.grow(*limit, budget) else {
-                    return Offer::Refused(Refusal::Shed, self.shed(ring, parcel));
+                    return self.refuse(ring, Refusal::Shed, parcel);
                 };
                 parcel = match ring.push(parcel, granted, pinned) {
                     Push::Queued { .. } => return Offer::Queued,
@@ -233,12 +241,9 @@ impl Mailbox {
             },
             Policy::Block { .. } => Offer::Refused(Refusal::Wait, parcel),
             Policy::Evict => Offer::Refused(Refusal::Evict, parcel),
-            Policy::Fail => {
-                let parcel = self.shed(ring, parcel);
-                Offer::Refused(Refusal::Failed, parcel)
-            }
+            Policy::Fail => self.refuse(ring, Refusal::Failed, parcel),
             Policy::DropNewest | Policy::DropOldest | Policy::Conflate => {
-                Offer::Refused(Refusal::Shed, self.shed(ring, parcel))
+                self.refuse(ring, Refusal::Shed, parcel)
             }
         }
     }
@@ -264,22 +269,31 @@ impl Mailbox {
         }
     }
 
-    /// Books that the message itself is shed.
-    pub(crate) fn shed_newest(&self, parcel: Parcel) -> Parcel {
-        match &self.queue {
-            Queue::Ring(ring) => self.shed(ring, parcel),
-            Queue::Shedding(_) => parcel,
+    /// Books that the message itself is shed. False if the subscription has ended meanwhile.
+    pub(crate) fn shed_newest(&self, parcel: Parcel) -> (bool, Parcel) {
+        let Queue::Ring(ring) = &self.queue else {
+            return (false, parcel);
+        };
+        self.shed(ring, parcel)
+    }
+
+    fn refuse(&self, ring: &Ring<Parcel>, why: Refusal, parcel: Parcel) -> Offer {
+        match self.shed(ring, parcel) {
+            (true, parcel) => Offer::Refused(why, parcel),
+            (false, parcel) => Offer::Refused(Refusal::Closed, parcel),
         }
     }
 
-    fn shed(&self, ring: &Ring<Parcel>, mut parcel: Parcel) -> Parcel {
+    fn shed(&self, ring: &Ring<Parcel>, mut parcel: Parcel) -> (bool, Parcel) {
+        if let Some(id) = parcel.message_id() {
+            if !self.gaps.record(id, ring.pushed()) {
+                return (false, parcel);
+            }
+        }
         if let Parcel::Marked(envelope) = &mut parcel {
             envelope.will_be(Handled::Shed);
         }
-        if let Some(id) = parcel.message_id() {
-            self.gaps.record(id, ring.pushed());
-        }
-        parcel
+        (true, parcel)
     }
 
     fn offer_shedding(
@@ -291,7 +305,13 @@ impl Mailbox {
     ) -> Offer {
         // Relaxed: it does not change for this policy.
         let capacity = self.limit.load(Ordering::Relaxed) as usize;
-        let (push, evicted) = queue.push(parcel, key, capacity);
+        let (push, evicted) = queue.push_and_book(parcel, key, capacity, |oldest| {
+            if let Some(id) = oldest.message_id() {
+                // The queue is open, so its end is not told yet.
+                let in_time = self.gaps.record(id, 0);
+                debug_assert!(in_time);
+            }
+        });
         match evicted {
             Evicted::None => {}
             Evicted::Conflated(older) => {
@@ -302,9 +322,6 @@ impl Mailbox {
                 });
             }
             Evicted::Shed(oldest) => {
-                if let Some(id) = oldest.message_id() {
-                    self.gaps.record(id, 0);
-                }
                 *out = Some(Left {
                     parcel: oldest,
                     shed: true,
@@ -462,6 +479,11 @@ impl Mailbox {
         self.gaps.take()
     }
 
+    /// The gap notice that belongs before the final message, if there is one. Nothing is shed after this.
+    pub(crate) fn last_gap(&self) -> Option<Gap> {
+        self.gaps.end()
+    }
+
     /// Gives up the duty, if there is nothing to do.
     ///
     /// # Safety
@@ -506,22 +528,22 @@ impl Gaps {
     fn new() -> Self {
         Self {
             at: AtomicU64::new(NOTHING),
-            pending: Mutex::new(None),
+            pending: Mutex::new(Pending::None),
             total: Counter::default(),
             conflated: Counter::default(),
         }
     }
 
-    fn record(&self, id: MessageId, position: u64) {
+    /// Books a message that was shed. False if it is too late for that.
+    fn record(&self, id: MessageId, position: u64) -> bool {
         let mut pending = self.pending.lock();
-        self.total.add_alone(1);
         match &mut *pending {
-            Some(gap) => {
+            Pending::Gap(gap) => {
                 gap.count += 1;
                 gap.last = id;
             }
-            None => {
-                *pending = Some(Gap {
+            Pending::None => {
+                *pending = Pending::Gap(Gap {
                     count: 1,
                     first: id,
                     last: id,
@@ -529,19 +551,34 @@ impl Gaps {
                 // Relaxed: under the lock against `take`; made visible by what the publisher does next.
                 self.at.store(position, Ordering::Relaxed);
             }
+            Pending::Over => return false,
         }
+        self.total.add_alone(1);
+        true
     }
 
     fn take(&self) -> Option<Gap> {
+        self.replace(Pending::None)
+    }
+
+    /// Takes what is there, for the last time.
+    fn end(&self) -> Option<Gap> {
+        self.replace(Pending::Over)
+    }
+
+    fn replace(&self, next: Pending) -> Option<Gap> {
         let mut pending = self.pending.lock();
         // Relaxed: under the lock, as in `record`.
         self.at.store(NOTHING, Ordering::Relaxed);
-        pending.take()
+        match std::mem::replace(&mut *pending, next) {
+            Pending::Gap(gap) => Some(gap),
+            Pending::None | Pending::Over => None,
+        }
     }
 }
 
 impl Parcel {
-    fn message_id(&self) -> Option<MessageId> {
+    pub(super) fn message_id(&self) -> Option<MessageId> {
         match self {
             Self::Message(message) => Some(Message::id(message)),
             Self::Marked(envelope) => envelope.message_id(),

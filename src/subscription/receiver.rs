@@ -252,10 +252,16 @@ impl Receiver {
                 pop @ (Pop::Empty | Pop::Closed) => {
                     duty.publish_freed(false);
                     clear_congestion(duty);
-                    if let Some(gap) = duty.due_gap(false) {
+                    let ends = matches!(pop, Pop::Closed);
+                    let gap = if ends {
+                        duty.mailbox.last_gap()
+                    } else {
+                        duty.due_gap(false)
+                    };
+                    if let Some(gap) = gap {
                         return Next::Message(GAP.message(gap));
                     }
-                    if matches!(pop, Pop::Closed) {
+                    if ends {
                         self.ended = true;
                         return Next::Message(end(duty));
                     }

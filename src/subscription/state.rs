@@ -22,9 +22,9 @@ use crate::epoch;
 use crate::message::{FinalMessage, FinalReason, Gap, SubscriptionChange, TypeInfo};
 use crate::queue::{Close, Pop};
 use crate::stats::Counter;
-use crate::sync::Parker;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, AtomicU64, OnceLock, Weak};
+use crate::sync::{Canary, Parker};
 use crate::worker::{Outcome, Pool, Run};
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -74,6 +74,8 @@ pub(crate) struct Subscriber {
     pub(crate) panic_policy: PanicPolicy,
     pub(crate) completion: Completion<FinalMessage>,
     pub(crate) figures: Figures,
+    /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
+    pub(crate) canary: Canary,
 }
 
 /// Statistics of a subscription; see `stats.rs` for who writes what.
@@ -217,6 +219,7 @@ impl Subscriber {
             panic_policy,
             completion: Completion::new(),
             figures: Figures::default(),
+            canary: Canary::new(),
         });
         let duty = Duty::of(Arc::clone(&subscriber));
         (subscriber, duty)

@@ -123,9 +123,12 @@ impl Blocked {
                     duty.into_iter().for_each(Duty::submit);
                 }
                 Offered::Refused(Refusal::Wait, parcel) if is_late => {
-                    receipt.shed += 1;
                     self.leave(&subscriber);
-                    shed(&subscriber, parcel);
+                    if shed(&subscriber, parcel) {
+                        receipt.shed += 1;
+                    } else {
+                        receipt.closed += 1;
+                    }
                 }
                 Offered::Refused(Refusal::Wait, parcel) => self.push(subscriber, parcel),
                 Offered::Refused(_, parcel) => {
@@ -174,7 +177,12 @@ fn timeout(subscriber: &Subscriber) -> Option<Duration> {
     timeout
 }
 
-fn shed(subscriber: &Subscriber, parcel: Parcel) {
-    scope::drop_in_scope(subscriber.mailbox.shed_newest(parcel));
-    subscriber.notify().into_iter().for_each(Duty::submit);
+/// False if the subscription has ended meanwhile.
+fn shed(subscriber: &Subscriber, parcel: Parcel) -> bool {
+    let (shed, parcel) = subscriber.mailbox.shed_newest(parcel);
+    scope::drop_in_scope(parcel);
+    if shed {
+        subscriber.notify().into_iter().for_each(Duty::submit);
+    }
+    shed
 }
