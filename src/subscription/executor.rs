@@ -3,6 +3,7 @@
 
 use super::consumer::ConsumerCell;
 use super::deliver::{self, DELIVERY_BUDGET, Ran};
+use super::parcel::Parcel;
 use super::scope;
 use super::state::{Duty, Wake};
 use crate::message::FinalReason;
@@ -109,14 +110,17 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         let Some(duty) = self.duty.take() else { return };
-        abandon(duty);
+        abandon(duty, None);
     }
 }
 
-/// Nothing runs this subscription any more (L2): what waits is discarded, and it is done.
-pub(crate) fn abandon(mut duty: Duty) {
-    let home = ConsumerCell::open(&mut duty, |consumer, _| {
+/// Nothing runs this subscription any more (L2): what waits is discarded, `taken` first, and it is done.
+pub(crate) fn abandon(mut duty: Duty, taken: Option<Parcel>) {
+    let home = ConsumerCell::open(&mut duty, |consumer, duty| {
         consumer.discarding = true;
+        if let Some(parcel) = taken {
+            deliver::deliver(consumer, duty, parcel);
+        }
         consumer.home.clone()
     });
     if let Some(home) = home {
@@ -124,12 +128,17 @@ pub(crate) fn abandon(mut duty: Duty) {
     }
     loop {
         match deliver::run(&mut duty, DELIVERY_BUDGET) {
-            Ran::Done => return,
+            Ran::Done => break,
             Ran::Budget => {}
             // A publisher has claimed a position and not written it: somebody else waits for that.
-            Ran::Idle | Ran::Unwritten => return duty.submit_to_pool(),
+            Ran::Idle | Ran::Unwritten => {
+                duty.submit_to_pool();
+                break;
+            }
         }
     }
+    // What was dropped may have published to somebody inline.
+    scope::run_pending();
 }
 
 /// An executor that runs tasks when it is told to, on the thread that tells it, in the order in which they

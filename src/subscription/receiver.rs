@@ -12,7 +12,7 @@ use super::deliver;
 use super::executor::abandon;
 use super::parcel::{Handled, Parcel};
 use super::scope;
-use super::state::Duty;
+use super::state::{Duty, Wake};
 use super::waiting::Waiter;
 use crate::error::{RecvError, TryRecvError};
 use crate::message::{FINAL, GAP, Message};
@@ -182,7 +182,7 @@ impl Receiver {
         let Some(duty) = self.duty.take() else {
             return true;
         };
-        if let super::state::Wake::Receiver(slot) = &duty.wake {
+        if let Wake::Receiver(slot) = &duty.wake {
             slot.set(waiter);
         }
         self.duty = duty.park().err();
@@ -213,6 +213,8 @@ impl Receiver {
             Next::Unwritten => self.unwritten.saturating_add(1),
             _ => 0,
         };
+        // A filter or a callback may have published to somebody inline.
+        scope::run_pending();
         next
     }
 
@@ -245,15 +247,20 @@ impl Receiver {
                     }
                 }
                 Pop::Unwritten => return Next::Unwritten,
-                pop @ (Pop::Empty | Pop::Closed) => {
+                Pop::Closed => {
+                    duty.publish_freed(false);
+                    if let Some(gap) = duty.mailbox.last_gap() {
+                        return Next::Message(GAP.message(gap));
+                    }
+                    self.ended = true;
+                    return Next::Message(end(duty));
+                }
+                Pop::Empty => {
                     duty.publish_freed(false);
                     if let Some(gap) = duty.due_gap(false) {
                         return Next::Message(GAP.message(gap));
                     }
-                    if matches!(pop, Pop::Closed) {
-                        self.ended = true;
-                        return Next::Message(end(duty));
-                    }
+                    rest(duty);
                     return Next::Empty;
                 }
             }
@@ -269,10 +276,14 @@ fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
             Parcel::Message(message) => (Some(message), None),
             Parcel::Marked(mut envelope) => (envelope.take_message(), Some(envelope)),
         };
+        let is_mark = message.is_none();
         let passed = message.filter(|message| deliver::passes(consumer, duty, message));
         if let Some(envelope) = envelope {
             // A mark without a message is handled when it is reached.
-            envelope.complete(Handled::Handled);
+            envelope.complete(match passed.is_some() || is_mark {
+                true => Handled::Handled,
+                false => Handled::Filtered,
+            });
         }
         duty.figures
             .delivered
@@ -281,8 +292,19 @@ fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
     })
 }
 
+/// There is nothing to take, whether or not anybody waits for more.
+fn rest(duty: &mut Duty) {
+    duty.mailbox.return_grants();
+    if duty.marks.is_some() {
+        ConsumerCell::open(duty, |consumer, duty| {
+            deliver::clear_congestion(consumer, duty);
+        });
+    }
+}
+
 /// The final message of a receiver's subscription, which is done with it.
 fn end(duty: &mut Duty) -> Message {
+    forget_waiter(duty);
     ConsumerCell::open(duty, |consumer, duty| {
         let last = deliver::final_message(duty);
         deliver::complete(consumer, duty, last);
@@ -290,13 +312,19 @@ fn end(duty: &mut Duty) -> Message {
     })
 }
 
+/// Nobody waits any more: a waker is code of the user's, and must not end with the subscriber's memory (R1).
+fn forget_waiter(duty: &Duty) {
+    if let Wake::Receiver(slot) = &duty.wake {
+        slot.clear();
+    }
+}
+
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let behind_gap = self.behind_gap.take();
-        drop(behind_gap);
         if !self.ended {
             let duty = self.take_duty();
-            abandon(duty);
+            forget_waiter(&duty);
+            abandon(duty, self.behind_gap.take());
         }
     }
 }
