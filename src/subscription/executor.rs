@@ -1,9 +1,8 @@
 //! Executors of the user's: where a subscription's runs go if not to the bus's own pool. And one that makes
 //! tests deterministic.
 
-use super::consumer::ConsumerCell;
+use super::consumer::{ConsumerCell, Course};
 use super::deliver::{self, DELIVERY_BUDGET, Ran};
-use super::parcel::Parcel;
 use super::scope;
 use super::state::{Duty, Wake};
 use crate::message::FinalReason;
@@ -110,17 +109,14 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         let Some(duty) = self.duty.take() else { return };
-        abandon(duty, None);
+        abandon(duty);
     }
 }
 
-/// Nothing runs this subscription any more (L2): what waits is discarded, `taken` first, and it is done.
-pub(crate) fn abandon(mut duty: Duty, taken: Option<Parcel>) {
-    let home = ConsumerCell::open(&mut duty, |consumer, duty| {
-        consumer.discarding = true;
-        if let Some(parcel) = taken {
-            deliver::deliver(consumer, duty, parcel);
-        }
+/// Nothing runs this subscription any more (L2): what waits is discarded, and it is done.
+pub(crate) fn abandon(mut duty: Duty) {
+    let home = ConsumerCell::open(&mut duty, |consumer, _| {
+        consumer.course = Course::Abandoned;
         consumer.home.clone()
     });
     if let Some(home) = home {

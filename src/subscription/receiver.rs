@@ -238,7 +238,10 @@ impl Receiver {
             match duty.pop() {
                 Pop::Item(parcel) => {
                     duty.publish_freed(true);
-                    if let Some(gap) = duty.due_gap(true) {
+                    let gap = ConsumerCell::open(duty, |consumer, duty| {
+                        deliver::gap_before(consumer, duty)
+                    });
+                    if let Some(gap) = gap {
                         self.behind_gap = Some(parcel);
                         return Next::Message(GAP.message(gap));
                     }
@@ -321,11 +324,18 @@ fn forget_waiter(duty: &Duty) {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        if !self.ended {
-            let duty = self.take_duty();
-            forget_waiter(&duty);
-            abandon(duty, self.behind_gap.take());
+        if self.ended {
+            return;
         }
+        let mut duty = self.take_duty();
+        forget_waiter(&duty);
+        if let Some(parcel) = self.behind_gap.take() {
+            // It was taken, but given to nobody. There is no handler, so it is discarded and counted.
+            ConsumerCell::open(&mut duty, |consumer, duty| {
+                deliver::deliver(consumer, duty, parcel);
+            });
+        }
+        abandon(duty);
     }
 }
 

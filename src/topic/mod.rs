@@ -13,6 +13,7 @@ pub(crate) mod stats;
 pub(crate) mod subscribe;
 pub(crate) mod subscribers;
 pub(crate) mod sync_publish;
+pub(crate) mod topology;
 
 pub use self::core::{Discarded, HandlerPanic};
 pub use forward::Forward;
@@ -210,8 +211,8 @@ impl Topic {
     /// after this has returned goes there. Diamonds, duplicates, cycles and a forward to itself are legal, and
     /// do not duplicate messages (D4).
     ///
-    /// Costs the same however many topics forward to this one only; those upstream that forward to several are
-    /// worked out anew, one by one.
+    /// Costs the same however many topics have their only way through this one. Of those upstream that have
+    /// several ways out, or are in a circle, each has the list of what it reaches worked out anew.
     ///
     /// # Errors
     /// [`ForwardError`] if the topics belong to two buses, or one of them is closed.

@@ -401,6 +401,7 @@ impl SubscriptionBuilder {
             general,
             on_gap: self.on_gap,
             on_final: self.on_final,
+            greeting: self.changes,
             hooks: hooks.clone(),
             home: Some(Arc::clone(&self.alive) as Arc<dyn Home>),
             ..Consumer::default()
