@@ -445,6 +445,7 @@ impl Offers<'_, '_> {
 pub(super) fn control(alive: &Alive, message: Message, about: &Arc<Subscriber>) {
     let mut after = Aftermath::default();
     let mut receipt = publish(alive, message, &mut Special::Skip(about), &mut after);
+    after.wait_for_nobody();
     after.settle(&mut receipt);
 }
 
