@@ -194,8 +194,9 @@ impl Home for Alive {
         }
         if let Some(duty) = duty {
             duty.submit();
-            scope::run_pending();
         }
+        // Whoever waited for room may have published as it was woken.
+        scope::run_pending();
     }
 
     fn finished(&self, subscriber: &Arc<Subscriber>) {
