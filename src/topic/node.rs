@@ -199,12 +199,15 @@ impl Home for Alive {
         scope::run_pending();
     }
 
-    fn finished(&self, subscriber: &Arc<Subscriber>) {
+    fn count(&self, subscriber: &Subscriber) {
         let ended = &self.node.ended;
         ended.filtered.add(subscriber.figures.filtered.get());
         ended.shed.add(subscriber.mailbox.total_shed());
         ended.delivered.add(subscriber.figures.delivered.get());
         ended.discarded.add(subscriber.figures.discarded.get());
+    }
+
+    fn finished(&self, subscriber: &Arc<Subscriber>) {
         self.core.finished(subscriber.id);
     }
 
