@@ -41,6 +41,9 @@ pub(super) struct Aftermath {
 /// So many duties for the pool are handed over at once; the workers begin with them while the publisher goes on.
 const BURST: usize = 32;
 
+/// What a batch gathers to be dropped at its end, at most, give or take one message.
+const MOST_GATHERED: usize = 256;
+
 impl Aftermath {
     #[inline]
     pub(super) fn wake(&mut self, duty: Duty) {
@@ -78,6 +81,12 @@ impl Aftermath {
     /// would overtake the one that waits, or come where one that was refused is missing.
     pub(super) fn is_urgent(&self) -> bool {
         !(self.blocked.is_empty() && self.evict.is_empty())
+    }
+
+    /// True if much of what is to be dropped has gathered: a long batch would keep what was shed on its way.
+    pub(super) fn has_gathered(&self) -> bool {
+        self.parcels.len() + self.refunds.len() + self.unwanted.len() + self.unpinned.len()
+            >= MOST_GATHERED
     }
 
     /// Those who wait for room: for a task, which waits for them itself.
