@@ -231,6 +231,10 @@ fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
 }
 
 fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
+    if consumer.on_gap.is_some() {
+        // What came before the gap is handled before it is told.
+        flush_batch(consumer, duty);
+    }
     if consumer.is_discarding() {
         return;
     }
