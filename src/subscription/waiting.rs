@@ -110,14 +110,15 @@ impl<T: Copy> Completion<T> {
         }
     }
 
-    /// The value if it is there; else `waiter` is woken when it comes. The same waiter is kept once.
-    fn get_or_register(&self, waiter: &Waiter) -> Option<T> {
+    /// The value if it is there; else `waiter` is woken when it comes. The same waiter is kept once. To clone a
+    /// waker is code of the user's, and so is its drop: neither happens under the lock (R1).
+    fn get_or_register(&self, waiter: Waiter) -> Option<T> {
         let mut state = self.0.lock();
         match &mut *state {
             State::Done(value) => Some(*value),
             State::Pending(waiters) => {
-                if !waiters.contains(waiter) {
-                    waiters.push(waiter.clone());
+                if !waiters.contains(&waiter) {
+                    waiters.push(waiter);
                 }
                 None
             }
@@ -132,7 +133,7 @@ impl<T: Copy> Completion<T> {
         let parker = Arc::new(Parker::new());
         let waiter = Waiter::Thread(Arc::clone(&parker));
         loop {
-            if let Some(value) = self.get_or_register(&waiter) {
+            if let Some(value) = self.get_or_register(waiter.clone()) {
                 return Ok(value);
             }
             match deadline {
@@ -157,7 +158,7 @@ impl<T: Copy> Completion<T> {
     }
 
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<T> {
-        match self.get_or_register(&Waiter::Task(cx.waker().clone())) {
+        match self.get_or_register(Waiter::Task(cx.waker().clone())) {
             Some(value) => Poll::Ready(value),
             None => Poll::Pending,
         }
