@@ -101,6 +101,8 @@ pub(crate) struct Mailbox {
     /// Beyond so many waiting messages there is no room. For a spilling mailbox without a limit of its own it
     /// is what it was granted of the bus's budget.
     limit: AtomicU64,
+    /// How many wait is to be known exactly, at any time: by the policy, or for the sake of marks.
+    is_exact: bool,
     gaps: Gaps,
 }
 
@@ -139,21 +141,26 @@ struct Gaps {
 
 const NOTHING: u64 = u64::MAX;
 
-#[derive(Debug)]
-enum Pending {
-    None,
-    Gap(Gap),
-    /// The last gap has been told: what would be shed from here on is refused as closed.
-    Over,
+/// See [`Gaps`].
+#[derive(Debug, Default)]
+struct Pending {
+    gap: Option<Gap>,
+    /// The final message has its totals: nothing is shed any more.
+    is_sealed: bool,
 }
 
 impl Mailbox {
-    /// The caller has checked the options.
-    pub(crate) fn new(overflow: &Overflow, capacity: usize, budget: &Arc<Budget>) -> Self {
+    /// The caller has checked the options. `has_marks` says that its depth is of interest to others.
+    pub(crate) fn new(
+        overflow: &Overflow,
+        capacity: usize,
+        budget: &Arc<Budget>,
+        has_marks: bool,
+    ) -> Self {
         let (policy, limit) = match overflow {
             Overflow::Spill { limit } => {
                 let limit = limit.unwrap_or(u64::MAX);
-                let granted = capacity.next_power_of_two().min(MAX_SLOTS) as u64;
+                let granted = capacity.min(MAX_SLOTS).next_power_of_two() as u64;
                 let policy = Policy::Spill {
                     limit,
                     budget: Arc::clone(budget),
@@ -180,10 +187,18 @@ impl Mailbox {
             Policy::DropOldest | Policy::Conflate => Queue::Shedding(Box::default()),
             _ => Queue::Ring(Ring::new(capacity)),
         };
+        let spills_freely = matches!(
+            policy,
+            Policy::Spill {
+                limit: u64::MAX,
+                ..
+            }
+        );
         Self {
             queue,
             policy,
             limit: AtomicU64::new(limit),
+            is_exact: has_marks || !spills_freely,
             gaps: Gaps::new(),
         }
     }
@@ -230,20 +245,24 @@ impl Mailbox {
         match &self.policy {
             Policy::Spill { limit, budget } => loop {
                 let Some(granted) = self.grow(*limit, budget) else {
-                    return self.refuse(ring, Refusal::Shed, parcel);
+                    return self.shed(ring, parcel, Refusal::Shed);
                 };
                 parcel = match ring.push(parcel, granted, pinned) {
                     Push::Queued { .. } => return Offer::Queued,
                     Push::Submit { .. } => return Offer::Submit,
-                    Push::Closed(parcel) => return Offer::Refused(Refusal::Closed, parcel),
+                    Push::Closed(parcel) => {
+                        // The final run may be over: then nobody else gives back what we have just taken.
+                        self.return_grants();
+                        return Offer::Refused(Refusal::Closed, parcel);
+                    }
                     Push::Full(parcel) => parcel,
                 };
             },
             Policy::Block { .. } => Offer::Refused(Refusal::Wait, parcel),
             Policy::Evict => Offer::Refused(Refusal::Evict, parcel),
-            Policy::Fail => self.refuse(ring, Refusal::Failed, parcel),
+            Policy::Fail => self.shed(ring, parcel, Refusal::Failed),
             Policy::DropNewest | Policy::DropOldest | Policy::Conflate => {
-                self.refuse(ring, Refusal::Shed, parcel)
+                self.shed(ring, parcel, Refusal::Shed)
             }
         }
     }
@@ -269,31 +288,29 @@ impl Mailbox {
         }
     }
 
-    /// Books that the message itself is shed. False if the subscription has ended meanwhile.
-    pub(crate) fn shed_newest(&self, parcel: Parcel) -> (bool, Parcel) {
-        let Queue::Ring(ring) = &self.queue else {
-            return (false, parcel);
+    /// Books that the message itself is shed; gives the refusal that it then is.
+    pub(crate) fn shed_newest(&self, parcel: Parcel) -> (Refusal, Parcel) {
+        let position = match &self.queue {
+            Queue::Ring(ring) => ring.pushed(),
+            Queue::Shedding(_) => 0,
         };
-        self.shed(ring, parcel)
+        self.book(parcel, position, Refusal::Shed)
     }
 
-    fn refuse(&self, ring: &Ring<Parcel>, why: Refusal, parcel: Parcel) -> Offer {
-        match self.shed(ring, parcel) {
-            (true, parcel) => Offer::Refused(why, parcel),
-            (false, parcel) => Offer::Refused(Refusal::Closed, parcel),
-        }
+    fn shed(&self, ring: &Ring<Parcel>, parcel: Parcel, why: Refusal) -> Offer {
+        let (why, parcel) = self.book(parcel, ring.pushed(), why);
+        Offer::Refused(why, parcel)
     }
 
-    fn shed(&self, ring: &Ring<Parcel>, mut parcel: Parcel) -> (bool, Parcel) {
-        if let Some(id) = parcel.message_id() {
-            if !self.gaps.record(id, ring.pushed()) {
-                return (false, parcel);
-            }
+    fn book(&self, mut parcel: Parcel, position: u64, why: Refusal) -> (Refusal, Parcel) {
+        let id = parcel.message_id();
+        if id.is_some_and(|id| !self.gaps.record(id, position)) {
+            return (Refusal::Closed, parcel);
         }
         if let Parcel::Marked(envelope) = &mut parcel {
             envelope.will_be(Handled::Shed);
         }
-        (true, parcel)
+        (why, parcel)
     }
 
     fn offer_shedding(
@@ -305,13 +322,16 @@ impl Mailbox {
     ) -> Offer {
         // Relaxed: it does not change for this policy.
         let capacity = self.limit.load(Ordering::Relaxed) as usize;
-        let (push, evicted) = queue.push_and_book(parcel, key, capacity, |oldest| {
+        let book = |oldest: &Parcel| {
             if let Some(id) = oldest.message_id() {
-                // The queue is open, so its end is not told yet.
-                let in_time = self.gaps.record(id, 0);
-                debug_assert!(in_time);
+                let is_booked = self.gaps.record(id, 0);
+                debug_assert!(
+                    is_booked,
+                    "the queue is open, so the final message is not due"
+                );
             }
-        });
+        };
+        let (push, evicted) = queue.push_booked(parcel, key, capacity, book);
         match evicted {
             Evicted::None => {}
             Evicted::Conflated(older) => {
@@ -381,6 +401,11 @@ impl Mailbox {
         }
     }
 
+    /// True if what it sheds is what a limit beyond its ring, the bus's budget or its own, leaves no room for (R4).
+    pub(crate) fn spills(&self) -> bool {
+        matches!(self.policy, Policy::Spill { .. })
+    }
+
     /// How many messages wait, marks included. May be old news.
     pub(crate) fn depth(&self) -> u64 {
         match &self.queue {
@@ -438,16 +463,9 @@ impl Mailbox {
         let Queue::Ring(ring) = &self.queue else {
             return;
         };
-        let exact = !matches!(
-            self.policy,
-            Policy::Spill {
-                limit: u64::MAX,
-                ..
-            }
-        );
         // SAFETY: guaranteed by caller
         let unpublished = unsafe { ring.unpublished() };
-        if each && !exact && unpublished < ring.slots() as u64 / 2 {
+        if each && !self.is_exact && unpublished < ring.slots() as u64 / 2 {
             return;
         }
         // SAFETY: guaranteed by caller
@@ -479,9 +497,9 @@ impl Mailbox {
         self.gaps.take()
     }
 
-    /// The gap notice that belongs before the final message, if there is one. Nothing is shed after this.
+    /// The gap notice that belongs before the final message, if there is one. Nothing is shed from here on.
     pub(crate) fn last_gap(&self) -> Option<Gap> {
-        self.gaps.end()
+        self.gaps.seal()
     }
 
     /// Gives up the duty, if there is nothing to do.
@@ -528,22 +546,26 @@ impl Gaps {
     fn new() -> Self {
         Self {
             at: AtomicU64::new(NOTHING),
-            pending: Mutex::new(Pending::None),
+            pending: Mutex::new(Pending::default()),
             total: Counter::default(),
             conflated: Counter::default(),
         }
     }
 
-    /// Books a message that was shed. False if it is too late for that.
+    /// False if it comes too late: what did not get in before the end was not shed, but found it closed.
     fn record(&self, id: MessageId, position: u64) -> bool {
         let mut pending = self.pending.lock();
-        match &mut *pending {
-            Pending::Gap(gap) => {
+        if pending.is_sealed {
+            return false;
+        }
+        self.total.add_alone(1);
+        match &mut pending.gap {
+            Some(gap) => {
                 gap.count += 1;
                 gap.last = id;
             }
-            Pending::None => {
-                *pending = Pending::Gap(Gap {
+            gap => {
+                *gap = Some(Gap {
                     count: 1,
                     first: id,
                     last: id,
@@ -551,34 +573,28 @@ impl Gaps {
                 // Relaxed: under the lock against `take`; made visible by what the publisher does next.
                 self.at.store(position, Ordering::Relaxed);
             }
-            Pending::Over => return false,
         }
-        self.total.add_alone(1);
         true
     }
 
     fn take(&self) -> Option<Gap> {
-        self.replace(Pending::None)
-    }
-
-    /// Takes what is there, for the last time.
-    fn end(&self) -> Option<Gap> {
-        self.replace(Pending::Over)
-    }
-
-    fn replace(&self, next: Pending) -> Option<Gap> {
         let mut pending = self.pending.lock();
         // Relaxed: under the lock, as in `record`.
         self.at.store(NOTHING, Ordering::Relaxed);
-        match std::mem::replace(&mut *pending, next) {
-            Pending::Gap(gap) => Some(gap),
-            Pending::None | Pending::Over => None,
-        }
+        pending.gap.take()
+    }
+
+    fn seal(&self) -> Option<Gap> {
+        let mut pending = self.pending.lock();
+        pending.is_sealed = true;
+        // Relaxed: under the lock, as in `record`.
+        self.at.store(NOTHING, Ordering::Relaxed);
+        pending.gap.take()
     }
 }
 
 impl Parcel {
-    pub(super) fn message_id(&self) -> Option<MessageId> {
+    fn message_id(&self) -> Option<MessageId> {
         match self {
             Self::Message(message) => Some(Message::id(message)),
             Self::Marked(envelope) => envelope.message_id(),

@@ -137,6 +137,11 @@ impl Aftermath {
                 );
                 scope::drop_in_scope(hooks);
             }
+            if let Some(marks) = &subscriber.marks {
+                marks.end_raise();
+                // It may be over by now, and nobody could tell.
+                subscriber.notify().into_iter().for_each(Duty::submit);
+            }
         }
         if !self.blocked.is_empty() {
             // Whoever is inline has been offered the message, too: others may wait for what they do with it.

@@ -391,6 +391,9 @@ impl Offers<'_, '_> {
             Refusal::Shed | Refusal::Failed => {
                 self.receipt.shed += 1;
                 self.after.tell_gap(entry);
+                if entry.get().mailbox.spills() {
+                    self.raise_congestion(entry);
+                }
             }
         }
         match parcel {
@@ -415,11 +418,25 @@ impl Offers<'_, '_> {
                 self.after.tell_gap(entry);
             }
         }
-        if let Some(marks) = &subscriber.marks {
+        let depth = subscriber.mailbox.depth();
+        if subscriber
+            .marks
+            .as_ref()
+            .is_some_and(|marks| depth >= marks.high)
+        {
+            self.raise_congestion(entry);
+        }
+    }
+
+    fn raise_congestion(&mut self, entry: Entry) {
+        let subscriber = entry.get();
+        if subscriber
+            .marks
+            .as_ref()
+            .is_some_and(|marks| marks.begin_raise())
+        {
             let depth = subscriber.mailbox.depth();
-            if depth >= marks.high && marks.turn(true) {
-                self.after.congested.push((entry.to_arc(), depth));
-            }
+            self.after.congested.push((entry.to_arc(), depth));
         }
     }
 }

@@ -384,7 +384,12 @@ impl SubscriptionBuilder {
         let core = &self.alive.core;
         let id = core.next_id();
         let total_order = self.alive.node.has_total_order();
-        let mailbox = Mailbox::new(&self.overflow, self.capacity, &core.budget);
+        let mailbox = Mailbox::new(
+            &self.overflow,
+            self.capacity,
+            &core.budget,
+            self.marks.is_some(),
+        );
         let filters_itself = self.filter.is_some() && total_order;
         self.hooks.filter = self.filter.take();
         if let Overflow::Conflate(Conflate(key)) = self.overflow {
