@@ -1,7 +1,10 @@
 //! What messages promise, apart from the interleavings: those are in `loom-tests/tests/message_count.rs`.
 
 #![expect(unsafe_code, reason = "takes the one delivery that it has counted")]
-#![expect(clippy::disallowed_types, reason = "a payload may be any type of std's")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "a payload may be any type of std's"
+)]
 
 use super::*;
 use crate::sync::unmodelled::{Arc, AtomicUsize};
@@ -62,9 +65,7 @@ impl Message {
     /// For tests: the one delivery that `raw` is.
     fn from_raw(raw: RawDelivery) -> Self {
         // SAFETY: the tests call this once for each delivery that they made
-        unsafe {
-            raw.into_message()
-        }
+        unsafe { raw.into_message() }
     }
 }
 

@@ -3,7 +3,10 @@
 //! from the producers' side ([`shedding`]), and the protocol of those who wait for room ([`room`]). Generic:
 //! nothing here knows what a message or a subscription is.
 
-#![expect(unsafe_code, reason = "traits that are promises about pointers and memory")]
+#![expect(
+    unsafe_code,
+    reason = "traits that are promises about pointers and memory"
+)]
 
 #[cfg(any(loom, feature = "internals"))]
 pub(crate) mod hold;
