@@ -1,5 +1,6 @@
-//! In-process publish/subscribe for latency-sensitive services.
+//! The front page is the repository's README.
 
+#![doc = include_str!("../README.md")]
 #![warn(clippy::disallowed_types)] // clippy.toml: primitives come from `sync`
 
 mod sync;
@@ -37,7 +38,8 @@ pub use subscription::{
     WaitStrategy,
 };
 pub use topic::{
-    Discarded, Forward, HandlerPanic, PublishError, SubscriptionBuilder, Topic, TopicStats,
+    Discarded, Forward, HandlerPanic, PublishError, PublishFuture, SubscriptionBuilder, SyncError,
+    Topic, TopicStats,
 };
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may

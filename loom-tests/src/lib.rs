@@ -1,15 +1,25 @@
-//! What the models share: see [`check`] and [`Track`].
+//! What the models share: [`check`] runs one and counts its executions, [`Track`] finds what leaks; [`Mailbox`] and
+//! its parts are for the models of the queues.
 #![cfg(loom)]
 #![allow(
     clippy::disallowed_types,
     reason = "std's atomics count executions, and are no part of them"
 )]
 
+mod mailbox;
+
+pub use mailbox::{
+    Duty, Eager, EagerGuard, Forever, Item, Log, Mailbox, MailboxOf, NoReclaim, Offer, Reclaim, Tag,
+};
+
 use std::cell::Cell;
 use std::time::Instant;
 
 /// The preemptions that a model explores unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 const PREEMPTIONS: usize = 2;
+
+/// The longest execution, in points at which threads may change, unless `LOOM_MAX_BRANCHES` says otherwise.
+const BRANCHES: usize = 10_000;
 
 /// Runs `f` in every interleaving that the preemption bound allows, however long that takes, and says how many
 /// there were.
@@ -22,7 +32,12 @@ pub fn check(name: &str, floor: usize, f: impl Fn() + Send + Sync + 'static) {
 
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(PREEMPTIONS));
+    if std::env::var_os("LOOM_MAX_BRANCHES").is_none() {
+        builder.max_branches = BRANCHES;
+    }
+    // Either of these would end a run early, as a pass.
     builder.max_duration = None;
+    builder.max_permutations = None;
     let executions = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&executions);
     let start = Instant::now();
@@ -35,10 +50,11 @@ pub fn check(name: &str, floor: usize, f: impl Fn() + Send + Sync + 'static) {
     });
     // Relaxed: as above.
     let executions = executions.load(Ordering::Relaxed);
-    println!("{name}: {executions} executions in {:?}", start.elapsed());
+    let seconds = start.elapsed().as_secs_f64();
+    println!("model {name}: {executions} executions (floor {floor}), {seconds:.2} s");
     assert!(
         executions >= floor,
-        "{name}: {executions} executions, fewer than the {floor} that there should be"
+        "{name}: {executions} executions, below the floor of {floor}"
     );
 }
 

@@ -22,8 +22,9 @@ use std::marker::PhantomData;
 pub const MAX_SLOTS: usize = 1 << 16;
 
 /// While the queue spills, producers look up how far the consumer has come once in so many positions only:
-/// to spill for a little longer than needed costs less than to take the consumer's line at every push.
-const SPILL_REFRESH: u64 = 16;
+/// to spill for a little longer than needed costs less than to take the consumer's line at every push. Models
+/// are too short for more than two.
+const SPILL_REFRESH: u64 = if cfg!(loom) { 2 } else { 16 };
 
 /// See the module.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ pub(super) enum Claim {
 enum Room {
     In(Place),
     None,
-    /// The tail that was looked at is older than what the consumer has freed.
+    /// The tail that was looked at is not the newest.
     StaleTail,
 }
 
@@ -194,6 +195,11 @@ impl<T: Pointer> Ring<T> {
         if waiting < limit && !overdue {
             return Room::In(Place::Spill);
         }
+        // `observe` is an Acquire: what whoever parked had told before, and what `claim` knew, is in view with the
+        // word. Otherwise a push could be refused that finds the consumer at rest.
+        if self.tail.observe() != seen {
+            return Room::StaleTail;
+        }
         let freed = self.refresh_freed();
         if freed > position {
             return Room::StaleTail;
@@ -236,6 +242,12 @@ impl<T: Pointer> Ring<T> {
     /// Makes the consumer look around once more before it parks. True if the caller has the duty now.
     pub fn notify(&self) -> bool {
         self.tail.notify()
+    }
+
+    /// True: it is at rest. For models.
+    #[cfg(any(loom, feature = "internals"))]
+    pub fn is_parked(&self) -> bool {
+        self.tail.peek().is_parked()
     }
 
     /// True: it accepts no more. False may be old news.

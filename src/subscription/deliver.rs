@@ -114,7 +114,7 @@ fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
 
 /// Applies the closure filter, if that is to be done here.
 pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) -> bool {
-    if !duty.filters_itself || message.info().is_control() {
+    if !duty.filters_itself || consumer.discarding || message.info().is_control() {
         return true;
     }
     let Some(filter) = consumer
@@ -201,7 +201,7 @@ fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
     let count = batch
         .ready
         .iter()
-        .filter(|message| !message.info().is_control())
+        .filter(|message| message.as_gap().is_none() && message.as_final().is_none())
         .count();
     let scope = scope::enter();
     let start = Timestamp::now();

@@ -31,7 +31,7 @@ use crate::error::WaitError;
 use crate::message::{FinalMessage, FinalReason};
 use crate::sync::unmodelled::Arc;
 use parcel::{Envelope, Parcel};
-use state::{Home, Offered, Subscriber};
+use state::{Duty, Home, Offered, Subscriber};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -169,8 +169,10 @@ impl Subscription {
         let parcel = Parcel::Marked(envelope);
         let offered = self.subscriber.offer_unlimited(parcel, &epoch::pin());
         match offered {
-            Offered::Queued(Some(duty)) => duty.submit(),
-            Offered::Queued(None) => {}
+            Offered::Queued(duty) => {
+                self.subscriber.figures.marks.add(1);
+                duty.into_iter().for_each(Duty::submit);
+            }
             // The envelope says so itself as it is dropped.
             Offered::Refused(_, envelope) => drop(envelope),
         }

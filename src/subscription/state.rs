@@ -80,6 +80,8 @@ pub(crate) struct Figures {
     pub(crate) filtered: Counter,
     /// By publishers: panics of the filter or the key function.
     pub(crate) hook_panics: Counter,
+    /// By those who flush: marks that the mailbox accepted.
+    pub(crate) marks: Counter,
     /// By the consumer.
     pub(crate) delivered: Counter,
     pub(crate) discarded: Counter,

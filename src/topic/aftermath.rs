@@ -73,6 +73,11 @@ impl Aftermath {
         !self.waiting.is_empty()
     }
 
+    /// Those who wait for room: for a task, which waits for them itself.
+    pub(super) fn take_waiting(&mut self) -> SmallVec<[(Arc<Subscriber>, Parcel); 1]> {
+        std::mem::take(&mut self.waiting)
+    }
+
     /// Does all of it. Nothing is pinned or locked here.
     #[inline]
     pub(super) fn settle(&mut self, receipt: &mut Receipt) {

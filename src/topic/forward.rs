@@ -91,9 +91,10 @@ impl Topology {
         place.ins += 1;
         self.note_upstream(to.id);
         self.note_upstream(from.id);
-        self.work_out(from.id, guard);
-        // The first edge in: from now on somebody may go through it.
+        // The first edge in: from now on somebody may go through it. Before the way to it is open, for what it knew
+        // of its reach may be old: nobody kept that up while there was no edge in.
         self.work_out(to.id, guard);
+        self.work_out(from.id, guard);
     }
 
     fn remove(&mut self, edge: u64, from: u64, to: u64, guard: &Guard) {

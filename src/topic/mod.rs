@@ -5,6 +5,7 @@ pub(crate) mod core;
 pub(crate) mod forward;
 pub(crate) mod node;
 pub(crate) mod publish;
+pub(crate) mod publish_async;
 pub(crate) mod publish_error;
 pub(crate) mod registry;
 pub(crate) mod stats;
@@ -14,11 +15,13 @@ pub(crate) mod sync_publish;
 
 pub use self::core::{Discarded, HandlerPanic};
 pub use forward::Forward;
+pub use publish_async::PublishFuture;
 pub use publish_error::PublishError;
 pub use stats::TopicStats;
 pub use subscribe::SubscriptionBuilder;
+pub use sync_publish::SyncError;
 
-use crate::error::{ForwardError, WaitError};
+use crate::error::ForwardError;
 use crate::message::{FinalReason, Message, MessageType, Receipt, default_type, into_message};
 use crate::subscription::{Handled, Subscription};
 use crate::sync::unmodelled::Arc;
@@ -97,6 +100,19 @@ impl Topic {
         }
     }
 
+    /// Publishes as [`Topic::publish`] does, as a future for any runtime: where a mailbox asks to block its
+    /// publishers, the task waits for room, and not its thread. The mailbox's own timeout does not count; use
+    /// the runtime's.
+    ///
+    /// Nothing happens before the first poll. Cancel safe in this sense: dropped before that, nothing was
+    /// published; dropped later, the message is shed, with a gap notice, for those who had no room yet.
+    ///
+    /// # Errors
+    /// As [`Topic::publish`].
+    pub fn publish_async<T: Send + Sync + 'static>(&self, payload: T) -> PublishFuture {
+        PublishFuture::new(Arc::clone(&self.alive), into_message(payload))
+    }
+
     /// Publishes several, in their order, and wakes whoever is to be woken once for all of them.
     ///
     /// # Errors
@@ -149,26 +165,26 @@ impl Topic {
     /// message and all before it. The others are not waited for.
     ///
     /// # Errors
-    /// [`WaitError::WouldDeadlock`] inside any handler (R1b): nothing was published.
-    /// [`WaitError::Closed`] if the topic takes no messages: nothing was published.
+    /// [`SyncError::WouldDeadlock`] inside any handler (R1b), and [`SyncError::Refused`] where publish itself
+    /// is refused: both hand the message back.
     pub fn publish_sync<T: Send + Sync + 'static>(
         &self,
         subscription: &Subscription,
         payload: T,
-    ) -> Result<Handled, WaitError> {
+    ) -> Result<Handled, SyncError> {
         sync_publish::publish_sync(&self.alive, subscription, into_message(payload), None)
     }
 
     /// As [`Topic::publish_sync`], waiting for at most `timeout`.
     ///
     /// # Errors
-    /// As there, and [`WaitError::TimedOut`]: the message was published, and will be handled.
+    /// As there, and [`SyncError::TimedOut`]: the message was published, and will be handled.
     pub fn publish_sync_timeout<T: Send + Sync + 'static>(
         &self,
         subscription: &Subscription,
         payload: T,
         timeout: Duration,
-    ) -> Result<Handled, WaitError> {
+    ) -> Result<Handled, SyncError> {
         let deadline = Instant::now().checked_add(timeout);
         sync_publish::publish_sync(&self.alive, subscription, into_message(payload), deadline)
     }

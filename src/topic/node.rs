@@ -159,9 +159,9 @@ impl Node {
     }
 
     pub(super) fn is_listed(&self, subscriber: &Subscriber) -> bool {
-        self.listed()
-            .iter()
-            .any(|listed| std::ptr::eq(&**listed, subscriber))
+        let guard = epoch::pin();
+        let listing = self.listing.load(&guard);
+        listing.is_some_and(|listing| listing.contains(subscriber))
     }
 }
 

@@ -41,6 +41,9 @@ impl Special<'_> {
 
 /// Whether a publish on that topic is legal at all.
 pub(super) fn admit(alive: &Alive, message: Message) -> Result<Message, PublishError> {
+    if message.info().is_control() {
+        return Err(PublishError::ControlType(message));
+    }
     if alive.core.declines(message.info()) {
         return Err(PublishError::Declined(message));
     }
@@ -101,11 +104,7 @@ fn offer_all(
     {
         return Err((message, collect_slow(&listings, info)));
     }
-    let locks = sequencers(&listings);
-    if !locks.is_empty() {
-        // What was listed before the sequencers were held may have changed.
-        listings = self::listings(node, &guard);
-    }
+    let locks = take_turn(node, &mut listings, &guard);
     let fast: usize = listings
         .iter()
         .map(|(_, listing)| {
@@ -155,18 +154,38 @@ fn listings<'g>(node: &'g Node, guard: &'g Guard) -> Listings<'g> {
         .collect()
 }
 
-/// The sequencers of all topics in reach that have one, in the order of their numbers (D7).
-fn sequencers<'g>(listings: &Listings<'g>) -> SmallVec<[MutexGuard<'g, ()>; 2]> {
+/// Holds the sequencers of all topics in `listings` that have one, in the order of their numbers (D7).
+#[inline]
+fn take_turn<'g>(
+    node: &'g Node,
+    listings: &mut Listings<'g>,
+    guard: &'g Guard,
+) -> SmallVec<[MutexGuard<'g, ()>; 2]> {
     if listings.iter().all(|(node, _)| node.sequencer.is_none()) {
         return SmallVec::new();
     }
-    let mut ordered: SmallVec<[&Node; 8]> = listings.iter().map(|(node, _)| *node).collect();
-    ordered.sort_by_key(|node| node.id);
+    loop {
+        let ordered = sequenced(listings);
+        let locks = ordered
+            .iter()
+            .filter_map(|node| node.sequencer.as_ref())
+            .map(|sequencer| sequencer.lock())
+            .collect();
+        // What was listed before the sequencers were held may have changed, and with it which are to be held.
+        *listings = self::listings(node, guard);
+        let held = |node: &&Node| ordered.iter().any(|held| held.id == node.id);
+        if sequenced(listings).iter().all(held) {
+            return locks;
+        }
+        drop(locks);
+    }
+}
+
+fn sequenced<'g>(listings: &Listings<'g>) -> SmallVec<[&'g Node; 8]> {
+    let nodes = listings.iter().map(|(node, _)| *node);
+    let mut ordered: SmallVec<_> = nodes.filter(|node| node.sequencer.is_some()).collect();
+    ordered.sort_by_key(|node: &&Node| node.id);
     ordered
-        .into_iter()
-        .filter_map(|node| node.sequencer.as_ref())
-        .map(|sequencer| sequencer.lock())
-        .collect()
 }
 
 fn count_unwanted(listings: &Listings<'_>, info: &TypeInfo, fast: usize) -> u64 {

@@ -13,6 +13,9 @@ pub enum PublishError {
     ShutDown(Message),
     /// The bus declines messages of that type: nobody was offered the message.
     Declined(Message),
+    /// A final message, a gap notice or a subscription change: only the bus publishes those (L2). Nobody was
+    /// offered the message.
+    ControlType(Message),
     /// At least one mailbox that fails when it is full was full. Everybody else was offered the message, as the
     /// receipt says.
     Full {
@@ -31,6 +34,7 @@ impl PublishError {
             Self::Closed(message)
             | Self::ShutDown(message)
             | Self::Declined(message)
+            | Self::ControlType(message)
             | Self::Full { message, .. } => message,
         }
     }
@@ -42,6 +46,7 @@ impl PublishError {
             Self::Closed(message)
             | Self::ShutDown(message)
             | Self::Declined(message)
+            | Self::ControlType(message)
             | Self::Full { message, .. } => message,
         }
     }
@@ -53,6 +58,7 @@ impl fmt::Debug for PublishError {
             Self::Closed(message) => f.debug_tuple("Closed").field(message).finish(),
             Self::ShutDown(message) => f.debug_tuple("ShutDown").field(message).finish(),
             Self::Declined(message) => f.debug_tuple("Declined").field(message).finish(),
+            Self::ControlType(message) => f.debug_tuple("ControlType").field(message).finish(),
             Self::Full { message, receipt } => f
                 .debug_struct("Full")
                 .field("message", message)
@@ -71,6 +77,13 @@ impl fmt::Display for PublishError {
                 write!(
                     f,
                     "the bus declines messages of type `{}`",
+                    message.type_name()
+                )
+            }
+            Self::ControlType(message) => {
+                write!(
+                    f,
+                    "only the bus itself publishes messages of type `{}`",
                     message.type_name()
                 )
             }

@@ -1,0 +1,135 @@
+//! Who waits for room is woken: by the consumer once there is room, or by the close.
+//!
+//! Mutants: fence F2a gone, fence F2b gone, the waiter does not try again once it is registered.
+#![cfg(loom)]
+#![expect(unsafe_code, reason = "a model of the unsafe parts")]
+
+use loom::sync::{Arc, Notify};
+use loom::thread;
+use loom_tests::{Forever, Item, check};
+use stasis_bus::internals::{Close, Pop, Push, Ring, RoomWaiters};
+
+struct Blocking {
+    ring: Ring<Item>,
+    room: RoomWaiters<Arc<Notify>>,
+}
+
+impl Blocking {
+    /// Full: `limit` items wait, and somebody has the duty.
+    fn full(limit: u64) -> Arc<Self> {
+        let ring = Ring::new(limit as usize);
+        for sequence in 0..limit as u8 {
+            assert!(matches!(
+                ring.push(Item::new(0, sequence), limit, &Forever),
+                Push::Queued { .. }
+            ));
+        }
+        Arc::new(Self {
+            ring,
+            room: RoomWaiters::new(),
+        })
+    }
+
+    /// Waits until the item is in, or the ring is closed. A waiter that is never woken is a deadlock, which loom
+    /// reports.
+    fn push(&self, producer: u8, limit: u64) -> bool {
+        let mut item = Item::new(producer, 0);
+        let woken = Arc::new(Notify::new());
+        loop {
+            for registered in [false, true] {
+                item = match self.ring.push(item, limit, &Forever) {
+                    Push::Queued { .. } | Push::Submit { .. } => return true,
+                    Push::Closed(_) => return false,
+                    Push::Full(item) => item,
+                };
+                if !registered {
+                    self.room.register(woken.clone());
+                }
+            }
+            woken.wait();
+        }
+    }
+
+    fn wake(&self) {
+        for waiter in self.room.take() {
+            waiter.notify();
+        }
+    }
+
+    fn close(&self) {
+        assert_eq!(self.ring.close(), Close::Closed);
+        self.wake();
+    }
+
+    /// Takes `count` items, which are there. The caller has the duty.
+    fn consume(&self, count: u64) {
+        for _ in 0..count {
+            // SAFETY: the only consumer, which never parks
+            assert!(matches!(unsafe { self.ring.pop() }, Pop::Item(_)));
+        }
+        // SAFETY: the only consumer, which never parks
+        assert!(unsafe { self.ring.publish_freed() });
+        self.wake();
+    }
+}
+
+#[test]
+fn one_waits_and_the_consumer_makes_room() {
+    check("room_no_lost_wakeup, room", 1, || {
+        let blocking = Blocking::full(1);
+        let producer = {
+            let blocking = blocking.clone();
+            thread::spawn(move || assert!(blocking.push(1, 1)))
+        };
+        blocking.consume(1);
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn one_waits_and_it_is_closed() {
+    check("room_no_lost_wakeup, close", 1, || {
+        let blocking = Blocking::full(1);
+        let producer = {
+            let blocking = blocking.clone();
+            thread::spawn(move || assert!(!blocking.push(1, 1)))
+        };
+        blocking.close();
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn two_wait_and_the_consumer_makes_room_for_both() {
+    check("room_no_lost_wakeup, two", 1, || {
+        let blocking = Blocking::full(2);
+        let producers = [1, 2].map(|producer| {
+            let blocking = blocking.clone();
+            thread::spawn(move || assert!(blocking.push(producer, 2)))
+        });
+        blocking.consume(2);
+        producers
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn one_waits_while_the_consumer_and_the_closer_both_wake() {
+    check("room_no_lost_wakeup, both", 1, || {
+        let blocking = Blocking::full(1);
+        let producer = {
+            let blocking = blocking.clone();
+            thread::spawn(move || {
+                blocking.push(1, 1);
+            })
+        };
+        let closer = {
+            let blocking = blocking.clone();
+            thread::spawn(move || blocking.close())
+        };
+        blocking.consume(1);
+        producer.join().unwrap();
+        closer.join().unwrap();
+    });
+}

@@ -1,0 +1,98 @@
+//! The spill queue is given back at rest while producers spill again: nothing is lost, and no producer uses a queue
+//! that was freed. What is retired is really dropped as soon as the epoch may.
+//!
+//! Mutants: the queue retired though SPILLING stays, SPILLING cleared whatever was claimed since, SPILLING cleared
+//! before the queue is taken out, a claim that does not acquire, SPILLING cleared Relaxed, `put` and `take` Relaxed.
+#![cfg(loom)]
+
+use loom::sync::Arc;
+use loom::thread;
+use loom_tests::{Eager, MailboxOf, NoReclaim, Reclaim, check};
+
+/// The first producer has offered `before`, of which the consumer took `taken`, so that the ring spills. Then each
+/// producer offers `counts`, while the consumer goes on for `budget` steps, as often as it is due of `runs` times.
+struct Scene {
+    before: u8,
+    taken: usize,
+    counts: [u8; 2],
+    budget: usize,
+    runs: usize,
+}
+
+fn retire<R: Reclaim + 'static>(name: &str, scene: Scene) {
+    check(name, 1, move || {
+        let mailbox = Arc::new(MailboxOf::<R>::new(1, u64::MAX));
+        let mut first = mailbox.offer_all(0, scene.before);
+        mailbox.run_if_due(scene.taken);
+        let producer = |number: u8, from: u8| {
+            let mailbox = mailbox.clone();
+            let count = scene.counts[usize::from(number)];
+            thread::spawn(move || mailbox.offer_from(number, from..from + count))
+        };
+        let producers = [producer(0, scene.before), producer(1, 0)];
+        for _ in 0..scene.runs {
+            mailbox.run_if_due(scene.budget);
+        }
+        let [more, second] = producers.map(|thread| thread.join().unwrap());
+        first.extend(more);
+        mailbox.finish(&[first, second], false);
+    });
+}
+
+#[test]
+fn one_producer_while_the_consumer_comes_to_rest() {
+    retire::<Eager>(
+        "spill_retire, one producer",
+        Scene {
+            before: 2,
+            taken: 1,
+            counts: [2, 0],
+            budget: 5,
+            runs: 2,
+        },
+    );
+}
+
+#[test]
+fn two_producers_while_the_consumer_parks() {
+    retire::<Eager>(
+        "spill_retire, two producers",
+        Scene {
+            before: 2,
+            taken: 2,
+            counts: [1, 1],
+            budget: 1,
+            runs: 1,
+        },
+    );
+}
+
+/// The third claim after the rest is the first that spills without a look at how far the consumer has come.
+#[test]
+fn two_producers_of_which_one_meets_only_the_other() {
+    retire::<Eager>(
+        "spill_retire, by way of the other",
+        Scene {
+            before: 3,
+            taken: 3,
+            counts: [2, 1],
+            budget: 1,
+            runs: 1,
+        },
+    );
+}
+
+/// Pinned all the time, so that not even the fence of a pin helps who finds the queue taken out.
+#[test]
+fn one_producer_that_was_pinned_before() {
+    retire::<NoReclaim>(
+        "spill_retire, pinned before",
+        Scene {
+            before: 2,
+            taken: 2,
+            counts: [2, 0],
+            budget: 4,
+            runs: 1,
+        },
+    );
+}
