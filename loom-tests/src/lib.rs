@@ -1,13 +1,15 @@
 //! What the models share: [`check`] runs one and counts its executions, [`Track`] finds what leaks; [`Mailbox`] and
-//! its parts are for the models of the queues.
+//! its parts are for the models of the queues, [`race`] and its parts for those of the whole bus.
 #![cfg(loom)]
 #![allow(
     clippy::disallowed_types,
     reason = "std's atomics count executions, and are no part of them"
 )]
 
+mod bus;
 mod mailbox;
 
+pub use bus::{Got, Journal, Note, Role, assert_final_last, lost, notes, phased, race};
 pub use mailbox::{
     Duty, Eager, EagerGuard, Forever, Item, Log, Mailbox, MailboxOf, NoReclaim, Offer, Reclaim, Tag,
 };

@@ -14,10 +14,10 @@ use super::filter::{ConflateKey, Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::options::PanicPolicy;
 use super::parcel::Parcel;
-use super::receiver::WaiterSlot;
 use super::scope;
 use super::times::Times;
 use super::waiting::Completion;
+use super::waiting::WaiterSlot;
 use crate::epoch;
 use crate::message::{FinalMessage, FinalReason, Gap, SubscriptionChange, TypeInfo};
 use crate::queue::{Close, Pop};
@@ -48,6 +48,9 @@ pub(crate) trait Home: Send + Sync {
     /// The pool of the bus, started if need be; `None` if the system gives no threads.
     fn pool(&self) -> Option<Pool<Duty>>;
 }
+
+/// How often an inline run begins again because something came while it was about to rest.
+const INLINE_RUNS: u32 = 16;
 
 /// See the module.
 pub(crate) struct Subscriber {
@@ -448,12 +451,20 @@ impl Duty {
         }
     }
 
-    /// One run on this thread, then the rest to the pool.
-    pub(crate) fn run_inline(self) {
-        match self.run_once() {
-            Outcome::Done => {}
-            Outcome::Again(duty) | Outcome::Stalled(duty) => duty.submit_to_pool(),
+    /// Runs on this thread, up to a budget; the rest goes to the pool. A message that comes while this is about to
+    /// rest is no reason for that: it is run here as well.
+    pub(crate) fn run_inline(mut self) {
+        for _ in 0..INLINE_RUNS {
+            match deliver::run(&mut self, deliver::DELIVERY_BUDGET) {
+                Ran::Done => return,
+                Ran::Budget | Ran::Unwritten => break,
+                Ran::Idle => match self.park() {
+                    Ok(()) => return,
+                    Err(duty) => self = duty,
+                },
+            }
         }
+        self.submit_to_pool();
     }
 
     /// Runs until there is nothing to do, on this thread. The last resort.

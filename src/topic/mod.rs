@@ -1,6 +1,7 @@
 //! Topics: where messages are published, and who hears them. See [`Topic`].
 
 pub(crate) mod aftermath;
+pub(crate) mod blocked;
 pub(crate) mod core;
 pub(crate) mod forward;
 pub(crate) mod node;
@@ -12,6 +13,7 @@ pub(crate) mod stats;
 pub(crate) mod subscribe;
 pub(crate) mod subscribers;
 pub(crate) mod sync_publish;
+pub(crate) mod topology;
 
 pub use self::core::{Discarded, HandlerPanic};
 pub use forward::Forward;
@@ -94,10 +96,7 @@ impl Topic {
         let mut after = Aftermath::default();
         let mut receipt = publish::publish(&self.alive, message, &mut Special::Nobody, &mut after);
         after.settle(&mut receipt);
-        match after.take_failed() {
-            None => Ok(receipt),
-            Some(message) => Err(PublishError::Full { message, receipt }),
-        }
+        after.outcome(receipt)
     }
 
     /// Publishes as [`Topic::publish`] does, as a future for any runtime: where a mailbox asks to block its
@@ -146,18 +145,14 @@ impl Topic {
             };
             let Settled { after, total } = &mut batch;
             *total += publish::publish(&self.alive, message, &mut Special::Nobody, after);
-            if after.has_waiting() {
+            if after.is_urgent() {
                 after.settle(total);
             }
         }
         batch.settle();
-        match (refused, batch.after.take_failed()) {
-            (Some(error), _) => Err(error),
-            (None, Some(message)) => Err(PublishError::Full {
-                message,
-                receipt: batch.total,
-            }),
-            (None, None) => Ok(batch.total),
+        match refused {
+            Some(error) => Err(error),
+            None => batch.after.outcome(batch.total),
         }
     }
 
@@ -216,8 +211,8 @@ impl Topic {
     /// after this has returned goes there. Diamonds, duplicates, cycles and a forward to itself are legal, and
     /// do not duplicate messages (D4).
     ///
-    /// Costs the same however many topics forward to this one only; those upstream that forward to several are
-    /// worked out anew, one by one.
+    /// Costs the same however many topics have their only way through this one. Of those upstream that have
+    /// several ways out, or are in a circle, each has the list of what it reaches worked out anew.
     ///
     /// # Errors
     /// [`ForwardError`] if the topics belong to two buses, or one of them is closed.

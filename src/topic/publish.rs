@@ -381,7 +381,7 @@ impl Offers<'_, '_> {
         alive: impl FnOnce() -> Option<Arc<Alive>>,
     ) {
         match why {
-            Refusal::Wait => return self.after.waiting.push((entry.to_arc(), parcel)),
+            Refusal::Wait => return self.after.blocked.push(entry.to_arc(), parcel),
             Refusal::Closed => self.receipt.closed += 1,
             Refusal::Evict => {
                 self.receipt.closed += 1;

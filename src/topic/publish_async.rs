@@ -1,18 +1,13 @@
 //! Publishing for tasks: where a mailbox blocks its publishers, the task waits for room, not its thread.
 
 use super::aftermath::Aftermath;
+use super::blocked::Blocked;
 use super::node::Alive;
 use super::publish::{self, Special};
 use super::publish_error::PublishError;
-use crate::epoch;
 use crate::message::{Message, Receipt};
-use crate::subscription::mailbox::Refusal;
-use crate::subscription::parcel::Parcel;
-use crate::subscription::scope;
-use crate::subscription::state::{Duty, Offered, Subscriber};
-use crate::subscription::waiting::Waiter;
+use crate::subscription::waiting::{Waiter, WaiterSlot};
 use crate::sync::unmodelled::Arc;
-use smallvec::SmallVec;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -27,7 +22,9 @@ pub struct PublishFuture {
     receipt: Receipt,
     /// What a mailbox that fails when full did not take.
     failed: Option<Message>,
-    waiting: SmallVec<[(Arc<Subscriber>, Parcel); 1]>,
+    blocked: Blocked,
+    /// The task that waits for room, in whatever mailboxes.
+    task: Arc<WaiterSlot>,
 }
 
 impl PublishFuture {
@@ -37,7 +34,8 @@ impl PublishFuture {
             message: Some(message),
             receipt: Receipt::default(),
             failed: None,
-            waiting: SmallVec::new(),
+            blocked: Blocked::default(),
+            task: Arc::new(WaiterSlot::new()),
         }
     }
 
@@ -45,32 +43,10 @@ impl PublishFuture {
     fn offer(&mut self, message: Message) {
         let mut after = Aftermath::default();
         let mut receipt = publish::publish(&self.alive, message, &mut Special::Nobody, &mut after);
-        self.waiting = after.take_waiting();
+        self.blocked = after.take_blocked();
         after.settle(&mut receipt);
-        self.failed = after.take_failed();
+        self.failed = after.failed.take();
         self.receipt = receipt;
-    }
-
-    /// Offers again to those who had no room. True once nobody is left.
-    fn offer_again(&mut self, cx: &Context<'_>) -> bool {
-        for (subscriber, parcel) in std::mem::take(&mut self.waiting) {
-            if let Some((_, room)) = subscriber.mailbox.blocking() {
-                room.register(Waiter::Task(cx.waker().clone()));
-            }
-            match subscriber.offer(parcel, None, &mut None, &epoch::pin()) {
-                Offered::Queued(duty) => {
-                    self.receipt.offered += 1;
-                    duty.into_iter().for_each(Duty::submit);
-                }
-                Offered::Refused(Refusal::Wait, parcel) => self.waiting.push((subscriber, parcel)),
-                Offered::Refused(_, parcel) => {
-                    self.receipt.closed += 1;
-                    scope::drop_in_scope(parcel);
-                }
-            }
-        }
-        scope::run_pending();
-        self.waiting.is_empty()
     }
 }
 
@@ -78,30 +54,27 @@ impl Future for PublishFuture {
     type Output = Result<Receipt, PublishError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(message) = self.message.take() {
-            match publish::admit(&self.alive, message) {
-                Ok(message) => self.offer(message),
+        let this = &mut *self;
+        if let Some(message) = this.message.take() {
+            match publish::admit(&this.alive, message) {
+                Ok(message) => this.offer(message),
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        if !self.offer_again(cx) {
-            return Poll::Pending;
+        if !this.blocked.is_empty() {
+            this.task.set(Waiter::Task(cx.waker().clone()));
+            let waiter = Waiter::Slot(Arc::clone(&this.task));
+            if !this.blocked.poll(&waiter, &mut this.receipt) {
+                return Poll::Pending;
+            }
+            this.task.clear();
         }
-        let receipt = self.receipt;
-        Poll::Ready(match self.failed.take() {
-            None => Ok(receipt),
-            Some(message) => Err(PublishError::Full { message, receipt }),
+        let receipt = this.receipt;
+        Poll::Ready(match (this.blocked.take_shut_down(), this.failed.take()) {
+            (Some(message), _) => Err(PublishError::ShutDown(message)),
+            (None, Some(message)) => Err(PublishError::Full { message, receipt }),
+            (None, None) => Ok(receipt),
         })
-    }
-}
-
-impl Drop for PublishFuture {
-    fn drop(&mut self) {
-        for (subscriber, parcel) in std::mem::take(&mut self.waiting) {
-            scope::drop_in_scope(subscriber.mailbox.shed_newest(parcel));
-            subscriber.notify().into_iter().for_each(Duty::submit);
-        }
-        scope::run_pending();
     }
 }
 
@@ -109,7 +82,7 @@ impl fmt::Debug for PublishFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PublishFuture")
             .field("topic", &self.alive.node.name)
-            .field("waiting", &self.waiting.len())
+            .field("waiting", &self.blocked.len())
             .finish_non_exhaustive()
     }
 }

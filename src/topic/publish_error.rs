@@ -9,7 +9,8 @@ use std::fmt;
 pub enum PublishError {
     /// The topic is closed: nobody was offered the message.
     Closed(Message),
-    /// The bus has been shut down: nobody was offered the message.
+    /// The bus has been shut down: nobody was offered the message; or, if that happened while publish waited for
+    /// room in a mailbox, those who had room were offered it, and the others will not be.
     ShutDown(Message),
     /// The bus declines messages of that type: nobody was offered the message.
     Declined(Message),

@@ -9,9 +9,9 @@ use crate::subscription::consumer::{Batch, Consumer, ConsumerCell, FinalFn, GapF
 use crate::subscription::filter::{FilterFn, Hooks, TypeFilter};
 use crate::subscription::mailbox::Mailbox;
 use crate::subscription::parcel::Parcel;
-use crate::subscription::receiver::WaiterSlot;
 use crate::subscription::state::{Duty, Home, Marks, Offered, Parts, Subscriber, Wake};
 use crate::subscription::thread::Prepared;
+use crate::subscription::waiting::WaiterSlot;
 use crate::subscription::{
     Conflate, Congestion, Delivery, Overflow, PanicPolicy, Receiver, Subscription, scope,
 };
@@ -396,6 +396,7 @@ impl SubscriptionBuilder {
             general,
             on_gap: self.on_gap,
             on_final: self.on_final,
+            greeting: self.changes,
             hooks: hooks.clone(),
             home: Some(Arc::clone(&self.alive) as Arc<dyn Home>),
             ..Consumer::default()

@@ -70,7 +70,7 @@ pub(super) fn publish_sync(
     let mut after = Aftermath::default();
     let mut receipt = publish::publish(alive, message, &mut special, &mut after);
     after.settle(&mut receipt);
-    drop(after.take_failed());
+    drop(after.outcome(receipt));
     if let Special::Mark(_, Some(envelope)) = special {
         // It was not offered: its subscriber did not want it, or is not in reach.
         envelope.complete(why_not(&alive.node, subscriber));

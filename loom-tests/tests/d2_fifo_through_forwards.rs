@@ -1,0 +1,130 @@
+//! D2: what one publisher publishes on two topics, both forwarded into a third, arrives there in the order in which
+//! it was published, whoever else publishes; and so does what two publish, the one after it has heard from the
+//! other.
+//!
+//! Mutants:
+#![cfg(loom)]
+
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom_tests::{Got, Journal, Note, notes, phased, race};
+use stasis_bus::{Bus, Delivery, Forward, ManualExecutor, Overflow, Receiver, Topic};
+use std::sync::Arc;
+
+struct Scene {
+    _bus: Bus,
+    a: Topic,
+    b: Topic,
+    c: Topic,
+    _forwards: [Forward; 2],
+}
+
+impl Scene {
+    fn new() -> Self {
+        let bus = Bus::new().unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| bus.topic(name).unwrap());
+        let forwards = [a.forward_to(&c).unwrap(), b.forward_to(&c).unwrap()];
+        Self {
+            _bus: bus,
+            a,
+            b,
+            c,
+            _forwards: forwards,
+        }
+    }
+}
+
+fn drain(receiver: &mut Receiver) -> Vec<Got> {
+    receiver
+        .try_iter()
+        .map(|message| Got::of(&message))
+        .collect()
+}
+
+fn assert_order(got: &[Got]) {
+    let mut tags = notes(got);
+    let of_first: Vec<_> = tags.iter().filter(|tag| tag.0 == 0).collect();
+    assert_eq!(of_first, [&(0, 0), &(0, 1)], "out of order: {tags:?}");
+    tags.sort_unstable();
+    assert_eq!(tags, [(0, 0), (0, 1), (1, 0)]);
+}
+
+#[test]
+fn on_two_topics_in_turn() {
+    phased("d2_fifo_through_forwards, two topics", 1, || {
+        let scene = Scene::new();
+        // One slot: most of what waits lives behind the ring.
+        let mut receiver = scene.c.subscribe().capacity(1).receiver().unwrap();
+        assert!(receiver.try_recv().is_err());
+        let (a, b, b_too) = (scene.a.clone(), scene.b.clone(), scene.b.clone());
+        let [mut got, ..] = race(
+            &scene.c,
+            [
+                Box::new(move || {
+                    let mut got = Vec::new();
+                    for _ in 0..2 {
+                        got.extend(receiver.try_recv().ok().map(|message| Got::of(&message)));
+                    }
+                    Some((got, receiver))
+                }),
+                Box::new(move || {
+                    a.publish(Note::new(0, 0)).unwrap();
+                    b.publish(Note::new(0, 1)).unwrap();
+                    None
+                }),
+                Box::new(move || {
+                    b_too.publish(Note::new(1, 0)).unwrap();
+                    None
+                }),
+            ],
+        );
+        let (mut got, mut receiver) = got.take().unwrap();
+        got.extend(drain(&mut receiver));
+        assert_order(&got);
+    });
+}
+
+#[test]
+fn the_second_after_it_has_heard_from_the_first() {
+    phased("d2_fifo_through_forwards, two publishers", 1, || {
+        let scene = Scene::new();
+        let executor = Arc::new(ManualExecutor::new());
+        let journal = Journal::<Vec<Got>>::new();
+        let subscription = scene
+            .c
+            .subscribe()
+            .delivery(Delivery::Executor(executor.clone()))
+            .overflow(Overflow::Spill { limit: None })
+            .capacity(1)
+            .run(journal.handler())
+            .unwrap();
+        let told = Arc::new(AtomicBool::new(false));
+        let (a, b, tell) = (scene.a.clone(), scene.b.clone(), Arc::clone(&told));
+        let run = Arc::clone(&executor);
+        let [.., second] = race(
+            &scene.c,
+            [
+                Box::new(move || run.run_one()),
+                Box::new(move || {
+                    a.publish(Note::new(0, 0)).unwrap();
+                    // Release: pairs with the Acquire of the other publisher.
+                    tell.store(true, Ordering::Release);
+                    false
+                }),
+                Box::new(move || {
+                    // A read-modify-write, to see the newest. Acquire: pairs with the Release of the first publisher.
+                    let second = told.swap(false, Ordering::Acquire);
+                    b.publish(Note::new(0, 1)).unwrap();
+                    second
+                }),
+            ],
+        );
+        executor.run_until_idle();
+        let mut tags = notes(&journal.all());
+        if !second {
+            tags.sort_unstable();
+        }
+        assert_eq!(tags, [(0, 0), (0, 1)]);
+        drop(subscription);
+        executor.run_until_idle();
+    });
+}
