@@ -198,8 +198,8 @@ fn weigh_receivers(count: usize, messages: u64) -> Weights {
     Weights { never_used, used }
 }
 
-/// What a message weighs beyond its payload.
-fn weigh_messages(count: usize) -> Weight {
+/// What a message weighs beyond its payload, its handle included.
+fn weigh_messages(count: usize) -> Weights {
     let scales = Scales::new(count);
     let mut messages: Vec<Message> = Vec::with_capacity(count);
     messages.extend((0..count).map(|number| Message::new(Payload::new(number as u64))));
@@ -209,19 +209,87 @@ fn weigh_messages(count: usize) -> Weight {
     weight.requested -= payload;
     weight.set_aside -= payload;
     weight.resident -= payload;
-    weight
-}
-
-fn print(what: &str, weights: &Weights) {
-    for (state, weight) in [("never used", weights.never_used), ("used", weights.used)] {
-        println!(
-            "{what:<34} {state:<11} {:>9.1} {:>9.1} {:>9.1}",
-            weight.requested, weight.set_aside, weight.resident
-        );
+    Weights {
+        never_used: weight,
+        used: weight,
     }
 }
 
+/// What is weighed, each in a process of its own, so that none finds memory that another one has left.
+const WEIGHINGS: [(&str, Weighing); 5] = [
+    ("message, beyond its payload", |count, _| {
+        weigh_messages(count)
+    }),
+    ("topic", weigh_topics),
+    ("pool subscription, one a topic", |count, messages| {
+        weigh_subscriptions(count, 1, messages)
+    }),
+    ("pool subscription, 100 a topic", |count, messages| {
+        weigh_subscriptions(count, SHARING, messages)
+    }),
+    ("receiver, one a topic", weigh_receivers),
+];
+
+type Weighing = fn(usize, u64) -> Weights;
+
+/// Runs one of [`WEIGHINGS`] in a child, which prints the six figures.
+fn weigh_in_child(index: usize, count: usize, messages: u64) -> Weights {
+    let program = std::env::current_exe().expect("the path of this program");
+    let output = std::process::Command::new(program)
+        .args([
+            CHILD,
+            &index.to_string(),
+            &count.to_string(),
+            &messages.to_string(),
+        ])
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .expect("a child");
+    assert!(output.status.success(), "a child failed");
+    let text = String::from_utf8(output.stdout).expect("figures");
+    let figures: Vec<f64> = text
+        .split_whitespace()
+        .map(|figure| figure.parse().expect("a figure"))
+        .collect();
+    let weight = |figures: &[f64]| Weight {
+        requested: figures[0],
+        set_aside: figures[1],
+        resident: figures[2],
+    };
+    Weights {
+        never_used: weight(&figures[..3]),
+        used: weight(&figures[3..]),
+    }
+}
+
+const CHILD: &str = "--weigh";
+
+/// The child's part: true if this process is one.
+fn was_child() -> bool {
+    let args: Vec<String> = std::env::args().skip_while(|arg| arg != CHILD).collect();
+    let [_, index, count, messages] = &args[..] else {
+        return false;
+    };
+    let number = |text: &str| text.parse::<usize>().expect("a number");
+    // The first use of everything that is there once in a process.
+    flush_garbage();
+    let (_, weigh) = WEIGHINGS[number(index)];
+    let weights = weigh(number(count), number(messages) as u64);
+    for Weight {
+        requested,
+        set_aside,
+        resident,
+    } in [weights.never_used, weights.used]
+    {
+        println!("{requested} {set_aside} {resident}");
+    }
+    true
+}
+
 fn main() {
+    if was_child() {
+        return;
+    }
     let flags = Flags::read();
     let (count, messages) = match flags.test {
         true => (1_000, 20),
@@ -229,43 +297,39 @@ fn main() {
     };
     println!("bytes for each of {count}; used: {messages} messages delivered and drained\n");
     println!(
-        "{:<34} {:<11} {:>9} {:>9} {:>9}",
+        "{:<31} {:<11} {:>9} {:>9} {:>9}",
         "", "", "requested", "set aside", "resident"
     );
-    flush_garbage();
-    let message = weigh_messages(count);
-    let topic = weigh_topics(count, messages);
-    print("topic", &topic);
-    let alone = weigh_subscriptions(count, 1, messages);
-    print("pool subscription, one a topic", &alone);
-    let sharing = weigh_subscriptions(count, SHARING, messages);
-    print("pool subscription, 100 a topic", &sharing);
-    let receiver = weigh_receivers(count, messages);
-    print("receiver, one a topic", &receiver);
-    println!(
-        "{:<46} {:>9.1}",
-        "message, beyond its payload", message.requested
-    );
+    let mut all = Vec::new();
+    for (index, (what, _)) in WEIGHINGS.iter().enumerate() {
+        let weights = weigh_in_child(index, count, messages);
+        for (state, weight) in [("never used", weights.never_used), ("used", weights.used)] {
+            println!(
+                "{what:<31} {state:<11} {:>9.1} {:>9.1} {:>9.1}",
+                weight.requested, weight.set_aside, weight.resident
+            );
+        }
+        all.push(weights);
+    }
     if flags.json {
-        print_json(&topic, &[alone, sharing], &receiver, message);
+        print_json(&all);
     }
 }
 
-fn print_json(topic: &Weights, shapes: &[Weights], receiver: &Weights, message: Weight) {
-    let never_used = |weights: &[Weights]| greatest(weights.iter().map(|it| it.never_used));
-    let used = |weights: &[Weights]| greatest(weights.iter().map(|it| it.used));
+fn print_json(all: &[Weights]) {
     let mut fields = Vec::new();
     for (what, weights) in [
-        ("topic", &[*topic][..]),
-        ("pool_subscription", shapes),
-        ("receiver", &[*receiver][..]),
+        ("topic", &all[1..2]),
+        ("pool_subscription", &all[2..4]),
+        ("receiver", &all[4..5]),
     ] {
-        let (never_used, used) = (never_used(weights), used(weights));
+        let never_used = greatest(weights.iter().map(|weights| weights.never_used));
+        let used = greatest(weights.iter().map(|weights| weights.used));
         fields.push(format!("\"{what}_bytes\": {}", never_used.max(used)));
         fields.push(format!("\"{what}_bytes_never_used\": {never_used}"));
         fields.push(format!("\"{what}_bytes_used\": {used}"));
     }
-    let overhead = greatest([message].into_iter());
+    let overhead = greatest([all[0].never_used].into_iter());
     fields.push(format!("\"message_overhead_bytes\": {overhead}"));
     println!("{{{}}}", fields.join(", "));
 }
