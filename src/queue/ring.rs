@@ -26,24 +26,31 @@ pub const MAX_SLOTS: usize = 1 << 16;
 /// are too short for more than two.
 const SPILL_REFRESH: u64 = if cfg!(loom) { 2 } else { 16 };
 
-/// See the module.
+/// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different cache
+/// lines: [`Padding`], or, so that no memory is wasted, something of the owner's that is written seldom.
 #[derive(Debug)]
-#[repr(C, align(64))]
-pub struct Ring<T: Pointer> {
-    // The producers' line: written by every push.
+#[repr(C)]
+pub struct Ring<T: Pointer, B = Padding> {
+    // The producers' fields: written by every push.
     tail: TailWord,
     /// `freed` as some producer saw it last, so that a push does not touch the consumer's line. Never more
     /// than `freed`.
     freed_seen: AtomicU64,
     slots: Box<[AtomicPtr<()>]>,
     spill: Spill<T>,
-    // The consumer's line.
+    between: B,
+    // The consumer's.
     consumer: ConsumerLine<T>,
     _items: PhantomData<T>,
 }
 
+/// Nothing, of the size that it takes; see [`Ring`].
+#[derive(Debug, Default)]
+pub struct Padding {
+    _bytes: [u64; 7],
+}
+
 #[derive(Debug)]
-#[repr(align(64))]
 struct ConsumerLine<T: Pointer> {
     /// How far the consumer has come, for the producers: everything before it is out of the ring.
     freed: AtomicU64,
@@ -63,9 +70,9 @@ struct Consumer<T: Pointer> {
 
 // SAFETY: items are `Send`; the slots are claimed by one producer each through the tail word, and the
 // consumer's state is touched by the holder of the duty only, which passes on through the same word
-unsafe impl<T: Pointer> Send for Ring<T> {}
-// SAFETY: as above
-unsafe impl<T: Pointer> Sync for Ring<T> {}
+unsafe impl<T: Pointer, B: Send> Send for Ring<T, B> {}
+// SAFETY: as above; what is between is shared as it is
+unsafe impl<T: Pointer, B: Sync> Sync for Ring<T, B> {}
 
 /// What became of the attempt to claim a position.
 #[derive(Debug)]
@@ -91,6 +98,16 @@ impl<T: Pointer> Ring<T> {
     /// # Panics
     /// If `slots` is zero: callers check what users ask for.
     pub fn new(slots: usize) -> Self {
+        Self::around(Padding::default(), slots)
+    }
+}
+
+impl<T: Pointer, B> Ring<T, B> {
+    /// As [`Ring::new`], with `between` in the middle.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn around(between: B, slots: usize) -> Self {
         assert!(slots > 0, "a ring has at least one slot");
         let slots = slots.min(MAX_SLOTS).next_power_of_two();
         Self {
@@ -100,6 +117,7 @@ impl<T: Pointer> Ring<T> {
                 .map(|_| AtomicPtr::new(std::ptr::null_mut()))
                 .collect(),
             spill: Spill::new(),
+            between,
             consumer: ConsumerLine {
                 freed: AtomicU64::new(0),
                 state: UnsafeCell::new(Consumer {
@@ -110,6 +128,12 @@ impl<T: Pointer> Ring<T> {
             },
             _items: PhantomData,
         }
+    }
+
+    /// What stands in the middle.
+    #[inline]
+    pub fn between(&self) -> &B {
+        &self.between
     }
 
     /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word. `pinned`
@@ -393,11 +417,25 @@ impl<T: Pointer> Consumer<T> {
     }
 }
 
-impl<T: Pointer> Drop for Ring<T> {
+impl<T: Pointer, B> Drop for Ring<T, B> {
     fn drop(&mut self) {
         // SAFETY: `&mut self` excludes every producer and consumer
         while let Pop::Item(item) = unsafe { self.pop() } {
             drop(item);
         }
+    }
+}
+
+#[cfg(all(test, not(loom), target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+    use crate::message::Message;
+
+    /// Allocations are aligned to 16, so the producers' fields, 40 bytes, end in the second line at the latest, at
+    /// its byte 24; 96 bytes from their beginning is the next line in each of the four cases.
+    #[test]
+    fn producers_and_the_consumer_are_on_different_lines() {
+        assert!(std::mem::offset_of!(Ring<Message>, consumer) >= 96);
+        assert_eq!(std::mem::offset_of!(Ring<Message>, between), 40);
     }
 }

@@ -23,7 +23,7 @@ pub(crate) enum Handler {
     /// One by one.
     Each(EachFn),
     /// Several at once.
-    Batch(Batch),
+    Batch(Box<Batch>),
     /// A receiver takes them; or nobody does any more, and they are discarded.
     #[default]
     None,
@@ -54,8 +54,9 @@ pub(crate) struct Consumer {
     pub(crate) handler: Handler,
     /// True: the handler itself gets gap notices and the final message. Typed handlers do not.
     pub(crate) general: bool,
-    pub(crate) on_gap: Option<GapFn>,
-    pub(crate) on_final: Option<FinalFn>,
+    /// One pointer each: most subscriptions have neither.
+    pub(crate) on_gap: Option<Box<GapFn>>,
+    pub(crate) on_final: Option<Box<FinalFn>>,
     /// The next thing in the mailbox is the notice of its own subscribing, which nothing comes before (L1).
     pub(crate) greeting: bool,
     pub(crate) course: Course,

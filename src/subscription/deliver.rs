@@ -293,7 +293,9 @@ fn discard(message: Message) {
 }
 
 pub(super) fn clear_congestion(consumer: &Consumer, duty: &Duty) {
-    let Some(marks) = &duty.marks else { return };
+    let Some(marks) = duty.mailbox.marks() else {
+        return;
+    };
     let depth = duty.mailbox.depth();
     if depth <= marks.low && marks.turn(false) {
         report_congestion(

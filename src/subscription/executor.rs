@@ -95,7 +95,7 @@ impl Task {
             0
         };
         if let Wake::Executor(executor) = &duty.wake {
-            let executor = Arc::clone(executor);
+            let executor = Arc::clone(&**executor);
             crate::sync::contain(|| {
                 executor.execute(Task {
                     duty: Some(duty),

@@ -4,8 +4,10 @@
 #![expect(unsafe_code, reason = "the ring's consumer side wants the duty")]
 
 use super::filter::ConflateKey;
+use super::gaps::Gaps;
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
+use super::state::Marks;
 use super::waiting::Waiter;
 use crate::message::{Gap, Message, MessageId};
 use crate::queue::ring::{MAX_SLOTS, Ring};
@@ -13,8 +15,6 @@ use crate::queue::room::RoomWaiters;
 use crate::queue::shedding::{Evicted, Shedding};
 use crate::queue::spill::Retired;
 use crate::queue::{Close, Pinned, Pop, Push};
-use crate::stats::Counter;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::unmodelled::Arc;
 use std::time::Duration;
@@ -97,17 +97,32 @@ impl Budget {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     queue: Queue,
-    policy: Policy,
-    /// Beyond so many waiting messages there is no room. For a spilling mailbox without a limit of its own it
-    /// is what it was granted of the bus's budget.
-    limit: AtomicU64,
-    gaps: Gaps,
 }
+
+/// The ring of a mailbox, with all else of it in the middle.
+pub(crate) type MailboxRing = Ring<Parcel, Books>;
 
 #[derive(Debug)]
 enum Queue {
-    Ring(Ring<Parcel>),
-    Shedding(Box<Shedding<ConflateKey, Parcel>>),
+    Ring(MailboxRing),
+    Shedding(Box<SheddingMailbox>),
+}
+
+#[derive(Debug)]
+struct SheddingMailbox {
+    queue: Shedding<ConflateKey, Parcel>,
+    books: Books,
+}
+
+/// What a mailbox has besides its queue.
+#[derive(Debug)]
+pub(crate) struct Books {
+    /// Beyond so many waiting messages there is no room. For a spilling mailbox without a limit of its own it
+    /// is what it was granted of the bus's budget.
+    limit: AtomicU64,
+    marks: Option<Box<Marks>>,
+    policy: Policy,
+    gaps: Gaps,
 }
 
 #[derive(Debug)]
@@ -127,21 +142,14 @@ enum Policy {
     Conflate,
 }
 
-/// What was shed and not told yet.
-#[derive(Debug)]
-struct Gaps {
-    /// The position that the notice belongs before; `NOTHING` if there is none.
-    at: AtomicU64,
-    pending: Mutex<Option<Gap>>,
-    total: Counter,
-    conflated: Counter,
-}
-
-const NOTHING: u64 = u64::MAX;
-
 impl Mailbox {
     /// The caller has checked the options.
-    pub(crate) fn new(overflow: &Overflow, capacity: usize, budget: &Arc<Budget>) -> Self {
+    pub(crate) fn new(
+        overflow: &Overflow,
+        capacity: usize,
+        marks: Option<Box<Marks>>,
+        budget: &Arc<Budget>,
+    ) -> Self {
         let (policy, limit) = match overflow {
             Overflow::Spill { limit } => {
                 let limit = limit.unwrap_or(u64::MAX);
@@ -168,16 +176,34 @@ impl Mailbox {
             Overflow::DropOldest => (Policy::DropOldest, capacity as u64),
             Overflow::Conflate(_) => (Policy::Conflate, capacity as u64),
         };
-        let queue = match policy {
-            Policy::DropOldest | Policy::Conflate => Queue::Shedding(Box::default()),
-            _ => Queue::Ring(Ring::new(capacity)),
-        };
-        Self {
-            queue,
-            policy,
+        let sheds = matches!(policy, Policy::DropOldest | Policy::Conflate);
+        let books = Books {
             limit: AtomicU64::new(limit),
+            marks,
+            policy,
             gaps: Gaps::new(),
+        };
+        let queue = if sheds {
+            let queue = Shedding::default();
+            Queue::Shedding(Box::new(SheddingMailbox { queue, books }))
+        } else {
+            Queue::Ring(Ring::around(books, capacity))
+        };
+        Self { queue }
+    }
+
+    #[inline]
+    fn books(&self) -> &Books {
+        match &self.queue {
+            Queue::Ring(ring) => ring.between(),
+            Queue::Shedding(mailbox) => &mailbox.books,
         }
+    }
+
+    /// High-water and low-water marks, where there are any.
+    #[inline]
+    pub(crate) fn marks(&self) -> Option<&Marks> {
+        self.books().marks.as_deref()
     }
 
     /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox to
@@ -192,10 +218,10 @@ impl Mailbox {
     ) -> Offer {
         let ring = match &self.queue {
             Queue::Ring(ring) => ring,
-            Queue::Shedding(queue) => return self.offer_shedding(queue, parcel, key, left),
+            Queue::Shedding(mailbox) => return mailbox.offer(parcel, key, left),
         };
         // Relaxed: a limit may be seen late.
-        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = ring.between().limit.load(Ordering::Relaxed);
         match ring.push(parcel, limit, pinned) {
             Push::Queued { .. } => Offer::Queued,
             Push::Submit { .. } => Offer::Submit,
@@ -208,7 +234,7 @@ impl Mailbox {
     pub(crate) fn offer_unlimited(&self, parcel: Parcel, pinned: &impl Pinned) -> Offer {
         let push = match &self.queue {
             Queue::Ring(ring) => ring.push(parcel, u64::MAX, pinned),
-            Queue::Shedding(queue) => queue.push_mark(parcel),
+            Queue::Shedding(mailbox) => mailbox.queue.push_mark(parcel),
         };
         match push {
             Push::Queued { .. } => Offer::Queued,
@@ -218,8 +244,8 @@ impl Mailbox {
     }
 
     #[cold]
-    fn overflow(&self, ring: &Ring<Parcel>, mut parcel: Parcel, pinned: &impl Pinned) -> Offer {
-        match &self.policy {
+    fn overflow(&self, ring: &MailboxRing, mut parcel: Parcel, pinned: &impl Pinned) -> Offer {
+        match &self.books().policy {
             Policy::Spill { limit, budget } => loop {
                 let Some(granted) = self.grow(*limit, budget) else {
                     return Offer::Refused(Refusal::Shed, self.shed(ring, parcel));
@@ -245,17 +271,15 @@ impl Mailbox {
 
     /// Takes more of the budget, up to `limit`. The new bound, or none if there is no more to be had.
     fn grow(&self, limit: u64, budget: &Budget) -> Option<u64> {
+        let current = &self.books().limit;
         // Relaxed: a bound may be seen late; the exchange below decides.
-        let granted = self.limit.load(Ordering::Relaxed);
+        let granted = current.load(Ordering::Relaxed);
         if granted >= limit || !budget.take() {
             return None;
         }
         let next = granted.saturating_add(GRANT).min(limit);
         // Relaxed: a number, nothing is read through it.
-        match self
-            .limit
-            .compare_exchange(granted, next, Ordering::Relaxed, Ordering::Relaxed)
-        {
+        match current.compare_exchange(granted, next, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => Some(next),
             Err(other) => {
                 budget.give_back(GRANT);
@@ -272,30 +296,97 @@ impl Mailbox {
         }
     }
 
-    fn shed(&self, ring: &Ring<Parcel>, mut parcel: Parcel) -> Parcel {
+    fn shed(&self, ring: &MailboxRing, mut parcel: Parcel) -> Parcel {
         if let Parcel::Marked(envelope) = &mut parcel {
             envelope.will_be(Handled::Shed);
         }
         if let Some(id) = parcel.message_id() {
-            self.gaps.record(id, ring.pushed());
+            self.books().gaps.record(id, ring.pushed());
         }
         parcel
     }
 
-    fn offer_shedding(
-        &self,
-        queue: &Shedding<ConflateKey, Parcel>,
-        parcel: Parcel,
-        key: Option<ConflateKey>,
-        out: &mut Option<Left>,
-    ) -> Offer {
+    pub(crate) fn close(&self) -> Close {
+        match &self.queue {
+            Queue::Ring(ring) => ring.close(),
+            Queue::Shedding(mailbox) => mailbox.queue.close(),
+        }
+    }
+
+    /// Has the consumer tell a gap soon, not only before the next message. True if the caller has the duty now.
+    pub(crate) fn notify(&self) -> bool {
+        match &self.queue {
+            Queue::Ring(ring) => ring.notify(),
+            Queue::Shedding(mailbox) => mailbox.queue.notify(),
+        }
+    }
+
+    /// Takes the duty if the consumer is parked. True if the caller has it now.
+    pub(crate) fn unpark(&self) -> bool {
+        match &self.queue {
+            Queue::Ring(ring) => ring.unpark(),
+            Queue::Shedding(mailbox) => mailbox.queue.unpark(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        match &self.queue {
+            Queue::Ring(ring) => ring.is_closed(),
+            Queue::Shedding(mailbox) => mailbox.queue.is_closed(),
+        }
+    }
+
+    /// The ring, if that is what it is. For tests.
+    #[cfg(any(loom, feature = "internals"))]
+    pub(crate) fn ring(&self) -> Option<&MailboxRing> {
+        match &self.queue {
+            Queue::Ring(ring) => Some(ring),
+            Queue::Shedding(_) => None,
+        }
+    }
+
+    /// How many messages wait, marks included. May be old news.
+    pub(crate) fn depth(&self) -> u64 {
+        match &self.queue {
+            Queue::Ring(ring) => ring.pushed().saturating_sub(ring.freed()),
+            Queue::Shedding(mailbox) => mailbox.queue.waiting() as u64,
+        }
+    }
+
+    /// How many messages were ever accepted, marks included.
+    pub(crate) fn accepted(&self) -> u64 {
+        match &self.queue {
+            Queue::Ring(ring) => ring.pushed(),
+            Queue::Shedding(mailbox) => mailbox.queue.pushed(),
+        }
+    }
+
+    pub(crate) fn total_shed(&self) -> u64 {
+        self.books().gaps.total()
+    }
+
+    pub(crate) fn total_conflated(&self) -> u64 {
+        self.books().gaps.conflated()
+    }
+
+    /// The limit of the wait, and where to register for it, if the policy is to wait.
+    pub(crate) fn blocking(&self) -> Option<(Option<Duration>, &RoomWaiters<Waiter>)> {
+        match &self.books().policy {
+            Policy::Block { timeout, room } => Some((*timeout, room)),
+            _ => None,
+        }
+    }
+}
+
+impl SheddingMailbox {
+    fn offer(&self, parcel: Parcel, key: Option<ConflateKey>, out: &mut Option<Left>) -> Offer {
         // Relaxed: it does not change for this policy.
-        let capacity = self.limit.load(Ordering::Relaxed) as usize;
-        let (push, evicted) = queue.push(parcel, key, capacity);
+        let capacity = self.books.limit.load(Ordering::Relaxed) as usize;
+        let (push, evicted) = self.queue.push(parcel, key, capacity);
         match evicted {
             Evicted::None => {}
             Evicted::Conflated(older) => {
-                self.gaps.conflated.add(1);
+                self.books.gaps.count_conflated();
                 *out = Some(Left {
                     parcel: older,
                     shed: false,
@@ -303,7 +394,7 @@ impl Mailbox {
             }
             Evicted::Shed(oldest) => {
                 if let Some(id) = oldest.message_id() {
-                    self.gaps.record(id, 0);
+                    self.books.gaps.record(id, 0);
                 }
                 *out = Some(Left {
                     parcel: oldest,
@@ -324,77 +415,6 @@ impl Mailbox {
             Push::Closed(parcel) | Push::Full(parcel) => Offer::Refused(Refusal::Closed, parcel),
         }
     }
-
-    pub(crate) fn close(&self) -> Close {
-        match &self.queue {
-            Queue::Ring(ring) => ring.close(),
-            Queue::Shedding(queue) => queue.close(),
-        }
-    }
-
-    /// Has the consumer tell a gap soon, not only before the next message. True if the caller has the duty now.
-    pub(crate) fn notify(&self) -> bool {
-        match &self.queue {
-            Queue::Ring(ring) => ring.notify(),
-            Queue::Shedding(queue) => queue.notify(),
-        }
-    }
-
-    /// Takes the duty if the consumer is parked. True if the caller has it now.
-    pub(crate) fn unpark(&self) -> bool {
-        match &self.queue {
-            Queue::Ring(ring) => ring.unpark(),
-            Queue::Shedding(queue) => queue.unpark(),
-        }
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        match &self.queue {
-            Queue::Ring(ring) => ring.is_closed(),
-            Queue::Shedding(queue) => queue.is_closed(),
-        }
-    }
-
-    /// The ring, if that is what it is. For tests.
-    #[cfg(any(loom, feature = "internals"))]
-    pub(crate) fn ring(&self) -> Option<&Ring<Parcel>> {
-        match &self.queue {
-            Queue::Ring(ring) => Some(ring),
-            Queue::Shedding(_) => None,
-        }
-    }
-
-    /// How many messages wait, marks included. May be old news.
-    pub(crate) fn depth(&self) -> u64 {
-        match &self.queue {
-            Queue::Ring(ring) => ring.pushed().saturating_sub(ring.freed()),
-            Queue::Shedding(queue) => queue.waiting() as u64,
-        }
-    }
-
-    /// How many messages were ever accepted, marks included.
-    pub(crate) fn accepted(&self) -> u64 {
-        match &self.queue {
-            Queue::Ring(ring) => ring.pushed(),
-            Queue::Shedding(queue) => queue.pushed(),
-        }
-    }
-
-    pub(crate) fn total_shed(&self) -> u64 {
-        self.gaps.total.get()
-    }
-
-    pub(crate) fn total_conflated(&self) -> u64 {
-        self.gaps.conflated.get()
-    }
-
-    /// The limit of the wait, and where to register for it, if the policy is to wait.
-    pub(crate) fn blocking(&self) -> Option<(Option<Duration>, &RoomWaiters<Waiter>)> {
-        match &self.policy {
-            Policy::Block { timeout, room } => Some((*timeout, room)),
-            _ => None,
-        }
-    }
 }
 
 /// The consumer's side. The caller of each of these has the duty to run the consumer: see `deliver.rs`, which
@@ -407,7 +427,7 @@ impl Mailbox {
         match &self.queue {
             // SAFETY: guaranteed by caller
             Queue::Ring(ring) => unsafe { ring.pop() },
-            Queue::Shedding(queue) => queue.pop(),
+            Queue::Shedding(mailbox) => mailbox.queue.pop(),
         }
     }
 
@@ -422,7 +442,7 @@ impl Mailbox {
             return;
         };
         let exact = !matches!(
-            self.policy,
+            ring.between().policy,
             Policy::Spill {
                 limit: u64::MAX,
                 ..
@@ -446,12 +466,7 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn due_gap(&self, before_next: bool) -> Option<Gap> {
-        // Relaxed: whoever published the next message after a shedding publish had returned made this visible
-        // with it (Acquire in `pop`).
-        let at = self.gaps.at.load(Ordering::Relaxed);
-        if at == NOTHING {
-            return None;
-        }
+        let at = self.books().gaps.due()?;
         if let (true, Queue::Ring(ring)) = (before_next, &self.queue) {
             // SAFETY: guaranteed by caller
             let next = unsafe { ring.head() } - 1;
@@ -459,7 +474,7 @@ impl Mailbox {
                 return None;
             }
         }
-        self.gaps.take()
+        self.books().gaps.take()
     }
 
     /// Gives up the duty, if there is nothing to do.
@@ -471,7 +486,7 @@ impl Mailbox {
         match &self.queue {
             // SAFETY: guaranteed by caller
             Queue::Ring(ring) => unsafe { ring.park(retire) },
-            Queue::Shedding(queue) => queue.park(),
+            Queue::Shedding(mailbox) => mailbox.queue.park(),
         }
     }
 }
@@ -479,7 +494,7 @@ impl Mailbox {
 impl Mailbox {
     /// Wakes publishers that wait for room: there is some, or there will never be.
     pub(crate) fn wake_blocked(&self) {
-        if let Policy::Block { room, .. } = &self.policy {
+        if let Policy::Block { room, .. } = &self.books().policy {
             for waiter in room.take() {
                 waiter.wake();
             }
@@ -488,55 +503,20 @@ impl Mailbox {
 
     /// Gives back what was granted of the budget beyond the ring.
     pub(crate) fn return_grants(&self) {
-        let (Policy::Spill { limit, budget }, Queue::Ring(ring)) = (&self.policy, &self.queue)
-        else {
+        let Queue::Ring(ring) = &self.queue else {
+            return;
+        };
+        let books = ring.between();
+        let Policy::Spill { limit, budget } = &books.policy else {
             return;
         };
         let base = (*limit).min(ring.slots() as u64);
         // Relaxed: a limit may be seen late; who pushed by the old one had its position granted.
-        if self.limit.load(Ordering::Relaxed) != base {
+        if books.limit.load(Ordering::Relaxed) != base {
             // Relaxed: as above; the swap makes sure that each grant is given back once.
-            let granted = self.limit.swap(base, Ordering::Relaxed);
+            let granted = books.limit.swap(base, Ordering::Relaxed);
             budget.give_back((granted - base).div_ceil(GRANT) * GRANT);
         }
-    }
-}
-
-impl Gaps {
-    fn new() -> Self {
-        Self {
-            at: AtomicU64::new(NOTHING),
-            pending: Mutex::new(None),
-            total: Counter::default(),
-            conflated: Counter::default(),
-        }
-    }
-
-    fn record(&self, id: MessageId, position: u64) {
-        let mut pending = self.pending.lock();
-        self.total.add_alone(1);
-        match &mut *pending {
-            Some(gap) => {
-                gap.count += 1;
-                gap.last = id;
-            }
-            None => {
-                *pending = Some(Gap {
-                    count: 1,
-                    first: id,
-                    last: id,
-                });
-                // Relaxed: under the lock against `take`; made visible by what the publisher does next.
-                self.at.store(position, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn take(&self) -> Option<Gap> {
-        let mut pending = self.pending.lock();
-        // Relaxed: under the lock, as in `record`.
-        self.at.store(NOTHING, Ordering::Relaxed);
-        pending.take()
     }
 }
 

@@ -52,28 +52,30 @@ pub(crate) trait Home: Send + Sync {
 /// How often an inline run begins again because something came while it was about to rest.
 const INLINE_RUNS: u32 = 16;
 
-/// See the module.
+/// See the module. The fields stand in the order of who writes them: first what publishers write, then what the
+/// consumer does with every message, and behind that, on other cache lines, what publishers only read.
+#[repr(C)]
 pub(crate) struct Subscriber {
+    /// Ends with the consumer's side of the ring.
     pub(crate) mailbox: Mailbox,
     pub(crate) consumer: ConsumerCell,
-    pub(crate) wake: Wake,
+    pub(crate) figures: Figures,
+    pub(crate) completion: Completion<FinalMessage>,
+    pub(crate) name: Arc<str>,
+    pub(crate) id: u64,
+    /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
+    pub(crate) place: Place,
+    pub(crate) types: TypeFilter,
     /// Owned by the consumer, and gone when that is.
     pub(crate) hooks: Option<Weak<Hooks>>,
-    pub(crate) marks: Option<Box<Marks>>,
-    pub(crate) types: TypeFilter,
+    pub(crate) wake: Wake,
+    /// Why it ended, as the first close says: 0 while it is open.
+    reason: AtomicU32,
     /// A publisher has to run code of the user's before it can offer a message: a closure filter, a key.
     pub(crate) is_slow: bool,
     /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7).
     pub(crate) filters_itself: bool,
-    /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
-    pub(crate) place: Place,
-    pub(crate) id: u64,
-    pub(crate) name: Arc<str>,
-    /// Why it ended, as the first close says: 0 while it is open.
-    reason: AtomicU32,
     pub(crate) panic_policy: PanicPolicy,
-    pub(crate) completion: Completion<FinalMessage>,
-    pub(crate) figures: Figures,
 }
 
 /// Statistics of a subscription; see `stats.rs` for who writes what.
@@ -100,7 +102,8 @@ pub(crate) enum Wake {
     /// The thread that published, or the pool when that has had enough.
     Inline,
     Receiver(Box<WaiterSlot>),
-    Executor(Arc<dyn Executor>),
+    /// In a box, so that this is no larger than two pointers for everybody.
+    Executor(Box<Arc<dyn Executor>>),
 }
 
 /// High-water and low-water marks, and whether congestion is raised.
@@ -155,7 +158,6 @@ pub(crate) struct Parts {
     pub(crate) consumer: ConsumerCell,
     pub(crate) wake: Wake,
     pub(crate) hooks: Option<Weak<Hooks>>,
-    pub(crate) marks: Option<Box<Marks>>,
     pub(crate) types: TypeFilter,
     pub(crate) is_slow: bool,
     pub(crate) filters_itself: bool,
@@ -188,7 +190,6 @@ impl Subscriber {
             consumer,
             wake,
             hooks,
-            marks,
             types,
             is_slow,
             ..
@@ -205,7 +206,6 @@ impl Subscriber {
             consumer,
             wake,
             hooks,
-            marks,
             types,
             is_slow,
             filters_itself,
@@ -432,7 +432,7 @@ impl Duty {
             Wake::Inline => scope::push_inline(self),
             Wake::Receiver(slot) => slot.wake(),
             Wake::Executor(executor) => {
-                let executor = Arc::clone(executor);
+                let executor = Arc::clone(&**executor);
                 crate::sync::contain(|| executor.execute(Task::new(self)));
             }
         }

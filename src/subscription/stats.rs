@@ -67,8 +67,8 @@ impl SubscriptionStats {
             depth: subscriber.mailbox.depth(),
             high_water: figures.high_water.get(),
             congested: subscriber
-                .marks
-                .as_ref()
+                .mailbox
+                .marks()
                 .is_some_and(|marks| marks.is_raised()),
             closed: subscriber.mailbox.is_closed(),
             done: subscriber.is_done(),

@@ -324,7 +324,7 @@ impl Offers<'_, '_> {
             Offered::Queued(duty) => self.queued(duty),
             Offered::Refused(why, parcel) => self.refuse(why, parcel, entry, || node.alive()),
         }
-        if left.is_some() || subscriber.marks.is_some() {
+        if left.is_some() || subscriber.mailbox.marks().is_some() {
             self.note(entry, left);
         }
     }
@@ -351,7 +351,7 @@ impl Offers<'_, '_> {
                 Offered::Queued(duty) => self.queued(duty),
                 Offered::Refused(why, parcel) => self.refuse(why, parcel, entry, || alive.clone()),
             }
-            if left.is_some() || subscriber.marks.is_some() {
+            if left.is_some() || subscriber.mailbox.marks().is_some() {
                 self.note(entry, left);
             }
             self.after.unpinned.push((subscriber, alive));
@@ -414,7 +414,7 @@ impl Offers<'_, '_> {
                 self.after.tell_gap(entry);
             }
         }
-        if let Some(marks) = &subscriber.marks {
+        if let Some(marks) = subscriber.mailbox.marks() {
             let depth = subscriber.mailbox.depth();
             if depth >= marks.high && marks.turn(true) {
                 self.after.congested.push((entry.to_arc(), depth));

@@ -20,7 +20,7 @@ use std::any::TypeId;
 use std::fmt;
 
 /// How many messages a mailbox holds if nothing else is said: the slots of its ring.
-pub(crate) const DEFAULT_CAPACITY: usize = 32;
+pub(crate) const DEFAULT_CAPACITY: usize = 16;
 
 /// How many messages a batch has at most if nothing else is said.
 const DEFAULT_BATCH: usize = 64;
@@ -119,7 +119,7 @@ impl SubscriptionBuilder {
 
     /// How many messages its mailbox holds: exactly so many wait at most, not counting the one that is being
     /// handled. For [`Overflow::Spill`] it is the size of the ring, rounded up to a power of two, and only what
-    /// is beyond is spilled. Default: 32.
+    /// is beyond is spilled. Default: 16.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
@@ -249,7 +249,7 @@ impl SubscriptionBuilder {
             max,
             ready: Vec::new(),
         };
-        self.build(Handler::Batch(batch), true)
+        self.build(Handler::Batch(Box::new(batch)), true)
     }
 
     /// Subscribes a receiver, from which its owner takes messages.
@@ -273,7 +273,7 @@ impl SubscriptionBuilder {
         let wake = match delivery {
             Delivery::Pool => Wake::Pool(core.pool().map_err(SubscribeError::Thread)?),
             Delivery::Inline => Wake::Inline,
-            Delivery::Executor(executor) => Wake::Executor(executor),
+            Delivery::Executor(executor) => Wake::Executor(Box::new(executor)),
             Delivery::OwnThread(options) => {
                 let prepared = Prepared::new(&options, &core.config.name)?;
                 let parker = Arc::clone(&prepared.parker);
@@ -379,7 +379,10 @@ impl SubscriptionBuilder {
         let core = &self.alive.core;
         let id = core.next_id();
         let total_order = self.alive.node.has_total_order();
-        let mailbox = Mailbox::new(&self.overflow, self.capacity, &core.budget);
+        let marks = self
+            .marks
+            .map(|(high, low)| Box::new(Marks::new(high, low)));
+        let mailbox = Mailbox::new(&self.overflow, self.capacity, marks, &core.budget);
         let filters_itself = self.filter.is_some() && total_order;
         self.hooks.filter = self.filter.take();
         if let Overflow::Conflate(Conflate(key)) = self.overflow {
@@ -394,8 +397,8 @@ impl SubscriptionBuilder {
         let consumer = Consumer {
             handler,
             general,
-            on_gap: self.on_gap,
-            on_final: self.on_final,
+            on_gap: self.on_gap.map(Box::new),
+            on_final: self.on_final.map(Box::new),
             greeting: self.changes,
             hooks: hooks.clone(),
             home: Some(Arc::clone(&self.alive) as Arc<dyn Home>),
@@ -406,9 +409,6 @@ impl SubscriptionBuilder {
             consumer: ConsumerCell::new(consumer),
             wake,
             hooks: hooks.as_ref().map(Arc::downgrade),
-            marks: self
-                .marks
-                .map(|(high, low)| Box::new(Marks::new(high, low))),
             types: TypeFilter {
                 accepted: self.accepted.into(),
                 changes: self.changes,
