@@ -110,14 +110,16 @@ pub(super) fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
                 discard(message);
                 return envelope.complete(Handled::Filtered);
             }
-            let panics = duty.figures.panics.get();
+            let panics = duty.mailbox.figure(|seldom| &seldom.panics);
             hand_over(consumer, duty, message);
             flush_batch(consumer, duty);
-            envelope.complete(match duty.figures.panics.get() == panics {
-                _ if discarding => Handled::Closed,
-                true => Handled::Handled,
-                false => Handled::HandlerPanicked,
-            });
+            envelope.complete(
+                match duty.mailbox.figure(|seldom| &seldom.panics) == panics {
+                    _ if discarding => Handled::Closed,
+                    true => Handled::Handled,
+                    false => Handled::HandlerPanicked,
+                },
+            );
         }
     }
 }
@@ -138,18 +140,18 @@ pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) 
     // A filter that panics lets nothing through: what it protects from must not get in by that.
     let passes = catch(|| filter(message)).unwrap_or_else(|panic| {
         drop_panic(panic);
-        duty.figures.panics.add_alone(1);
+        duty.mailbox.seldom().panics.add_alone(1);
         false
     });
     if !passes {
-        duty.figures.filtered.add(1);
+        duty.mailbox.seldom().filtered.add(1);
     }
     passes
 }
 
 fn hand_over(consumer: &mut Consumer, duty: &Duty, message: Message) {
     if consumer.is_discarding() {
-        duty.figures.discarded.add_alone(1);
+        duty.mailbox.seldom().discarded.add_alone(1);
         return discard(message);
     }
     match &mut consumer.handler {
@@ -164,7 +166,7 @@ fn hand_over(consumer: &mut Consumer, duty: &Duty, message: Message) {
             }
         }
         Handler::None => {
-            duty.figures.discarded.add_alone(1);
+            duty.mailbox.seldom().discarded.add_alone(1);
             discard(message);
         }
     }
@@ -247,7 +249,7 @@ fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
 }
 
 fn panicked(consumer: &mut Consumer, duty: &Duty, type_name: &'static str, panic: Panic) {
-    duty.figures.panics.add_alone(1);
+    duty.mailbox.seldom().panics.add_alone(1);
     let text = panic_text(&*panic);
     if let Some(home) = &consumer.home {
         let _scope = scope::enter();
@@ -261,7 +263,7 @@ fn panicked(consumer: &mut Consumer, duty: &Duty, type_name: &'static str, panic
     consumer.course = Course::Panicked;
     if let Handler::Batch(batch) = &mut consumer.handler {
         for message in batch.ready.drain(..) {
-            duty.figures.discarded.add_alone(1);
+            duty.mailbox.seldom().discarded.add_alone(1);
             discard(message);
         }
     }
@@ -321,8 +323,8 @@ pub(super) fn final_message(duty: &Subscriber) -> FinalMessage {
     FinalMessage {
         reason: duty.reason().unwrap_or(FinalReason::Unsubscribed),
         delivered: duty.figures.delivered.get(),
-        shed: duty.mailbox.total_shed(),
-        discarded: duty.figures.discarded.get(),
+        shed: duty.mailbox.figure(|seldom| &seldom.shed),
+        discarded: duty.mailbox.figure(|seldom| &seldom.discarded),
     }
 }
 

@@ -1,5 +1,6 @@
-//! The books of what a mailbox shed: how many messages, which, and the notice that is still to be given (D5).
-//! Most mailboxes never shed, so what that takes is allocated by the first that does.
+//! What seldom happens to a subscription: that its mailbox sheds messages (how many, which, and the notice that is
+//! still to be given, D5), that its filter declines them, that its handler panics. Most subscriptions see nothing
+//! of it, so the books are allocated when the first of these things happens.
 
 use crate::message::{Gap, MessageId};
 use crate::stats::Counter;
@@ -12,42 +13,62 @@ use crate::sync::unmodelled::OnceLock;
 pub(super) struct Gaps {
     /// The position that the notice belongs before; [`NOTHING`] if there is none.
     at: AtomicU64,
-    shed: OnceLock<Box<Shed>>,
+    seldom: OnceLock<Box<Seldom>>,
 }
 
 const NOTHING: u64 = u64::MAX;
 
-/// What was shed, and of that what is not told yet.
+/// The books. See `stats.rs` for who writes what.
 #[derive(Debug)]
-struct Shed {
+pub(crate) struct Seldom {
+    /// What was shed and is not told yet.
     pending: Mutex<Option<Gap>>,
-    total: Counter,
-    conflated: Counter,
+    /// By publishers, under the lock of `pending`.
+    pub(crate) shed: Counter,
+    /// By publishers.
+    pub(crate) conflated: Counter,
+    /// By publishers and the consumer: declined by the closure.
+    pub(crate) filtered: Counter,
+    /// By publishers: panics of the filter or the key function.
+    pub(crate) hook_panics: Counter,
+    /// By the consumer.
+    pub(crate) discarded: Counter,
+    pub(crate) panics: Counter,
 }
 
 impl Gaps {
     pub(super) fn new() -> Self {
         Self {
             at: AtomicU64::new(NOTHING),
-            shed: OnceLock::new(),
+            seldom: OnceLock::new(),
         }
     }
 
-    fn shed(&self) -> &Shed {
-        self.shed.get_or_init(|| {
-            Box::new(Shed {
+    /// The books, to write into.
+    pub(super) fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(|| {
+            Box::new(Seldom {
                 pending: Mutex::new(None),
-                total: Counter::default(),
+                shed: Counter::default(),
                 conflated: Counter::default(),
+                filtered: Counter::default(),
+                hook_panics: Counter::default(),
+                discarded: Counter::default(),
+                panics: Counter::default(),
             })
         })
     }
 
+    /// The books, if there is anything in them.
+    pub(super) fn seldom_if_any(&self) -> Option<&Seldom> {
+        self.seldom.get().map(|seldom| &**seldom)
+    }
+
     /// Books a message that was shed; `position` is what the notice belongs before, if it is the first.
     pub(super) fn record(&self, id: MessageId, position: u64) {
-        let shed = self.shed();
-        let mut pending = shed.pending.lock();
-        shed.total.add_alone(1);
+        let seldom = self.seldom();
+        let mut pending = seldom.pending.lock();
+        seldom.shed.add_alone(1);
         match &mut *pending {
             Some(gap) => {
                 gap.count += 1;
@@ -75,22 +96,9 @@ impl Gaps {
     }
 
     pub(super) fn take(&self) -> Option<Gap> {
-        let mut pending = self.shed().pending.lock();
+        let mut pending = self.seldom().pending.lock();
         // Relaxed: under the lock, as in `record`.
         self.at.store(NOTHING, Ordering::Relaxed);
         pending.take()
-    }
-
-    /// Books a message that a newer one of its key took the place of: that is no gap.
-    pub(super) fn count_conflated(&self) {
-        self.shed().conflated.add(1);
-    }
-
-    pub(super) fn total(&self) -> u64 {
-        self.shed.get().map_or(0, |shed| shed.total.get())
-    }
-
-    pub(super) fn conflated(&self) -> u64 {
-        self.shed.get().map_or(0, |shed| shed.conflated.get())
     }
 }

@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "the ring's consumer side wants the duty")]
 
 use super::filter::ConflateKey;
-use super::gaps::Gaps;
+use super::gaps::{Gaps, Seldom};
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
 use super::state::Marks;
@@ -15,6 +15,7 @@ use crate::queue::room::RoomWaiters;
 use crate::queue::shedding::{Evicted, Shedding};
 use crate::queue::spill::Retired;
 use crate::queue::{Close, Pinned, Pop, Push};
+use crate::stats::Counter;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::unmodelled::Arc;
 use std::time::Duration;
@@ -361,12 +362,15 @@ impl Mailbox {
         }
     }
 
-    pub(crate) fn total_shed(&self) -> u64 {
-        self.books().gaps.total()
+    /// The figures of what seldom happens, to be added to.
+    pub(crate) fn seldom(&self) -> &Seldom {
+        self.books().gaps.seldom()
     }
 
-    pub(crate) fn total_conflated(&self) -> u64 {
-        self.books().gaps.conflated()
+    /// One of those, to be read.
+    pub(crate) fn figure(&self, of: impl FnOnce(&Seldom) -> &Counter) -> u64 {
+        let seldom = self.books().gaps.seldom_if_any();
+        seldom.map_or(0, |seldom| of(seldom).get())
     }
 
     /// The limit of the wait, and where to register for it, if the policy is to wait.
@@ -386,7 +390,7 @@ impl SheddingMailbox {
         match evicted {
             Evicted::None => {}
             Evicted::Conflated(older) => {
-                self.books.gaps.count_conflated();
+                self.books.gaps.seldom().conflated.add(1);
                 *out = Some(Left {
                     parcel: older,
                     shed: false,

@@ -78,19 +78,13 @@ pub(crate) struct Subscriber {
     pub(crate) panic_policy: PanicPolicy,
 }
 
-/// Statistics of a subscription; see `stats.rs` for who writes what.
+/// Statistics of a subscription, but for those of what seldom happens, which the mailbox keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    /// By publishers: declined by the closure.
-    pub(crate) filtered: Counter,
-    /// By publishers: panics of the filter or the key function.
-    pub(crate) hook_panics: Counter,
     /// By those who flush: marks that the mailbox accepted.
     pub(crate) marks: Counter,
     /// By the consumer.
     pub(crate) delivered: Counter,
-    pub(crate) discarded: Counter,
-    pub(crate) panics: Counter,
     pub(crate) high_water: Counter,
     pub(crate) times: OnceLock<Box<Times>>,
 }

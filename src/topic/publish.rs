@@ -260,7 +260,7 @@ fn prepare(
                 key,
             }),
             None => {
-                subscriber.figures.filtered.add(1);
+                subscriber.mailbox.seldom().filtered.add(1);
                 receipt.filtered += 1;
             }
         }
@@ -285,7 +285,7 @@ fn run_hooks(
         passes.then(|| hooks.key.as_ref().map(|key| key(message)))
     };
     catch(run).unwrap_or_else(|panic| {
-        subscriber.figures.hook_panics.add(1);
+        subscriber.mailbox.seldom().hook_panics.add(1);
         crate::sync::contain(|| drop(panic));
         None
     })

@@ -353,7 +353,7 @@ impl SubscriptionBuilder {
         self.check()?;
         let alive = Arc::clone(&self.alive);
         let (subscriber, duty) = self.into_subscriber(handler, general, wake);
-        if subscriber.types.changes {
+        if subscriber.types.changes() {
             let first = CHANGE.message(subscriber.change(&alive.node.name, ChangeKind::Subscribed));
             let parcel = Parcel::Message(first.into_one_delivery());
             let offered = subscriber.offer_unlimited(parcel, &crate::epoch::pin());
@@ -409,10 +409,7 @@ impl SubscriptionBuilder {
             consumer: ConsumerCell::new(consumer),
             wake,
             hooks: hooks.as_ref().map(Arc::downgrade),
-            types: TypeFilter {
-                accepted: self.accepted.into(),
-                changes: self.changes,
-            },
+            types: TypeFilter::new(self.accepted, self.changes),
             is_slow,
             filters_itself,
             id,
