@@ -96,6 +96,7 @@ fn control_messages_cannot_be_forged() {
         reason: FinalReason::Shutdown,
         delivered: 1,
         shed: 2,
+        conflated: 4,
         discarded: 3,
     };
     let gap = Gap {

@@ -89,6 +89,18 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
     /// Pushes `item`. The older one of the same key leaves; if there are `capacity` items, the oldest does.
     /// Never full. What left is for the caller to drop, outside all locks.
     pub fn push(&self, item: T, key: Option<K>, capacity: usize) -> (Push<T>, Evicted<T>) {
+        self.push_booked(item, key, capacity, |_| {})
+    }
+
+    /// As [`Self::push`]. `book` is called for what is shed, under the lock, so that it is booked before a close
+    /// that comes after: nothing is shed that the final message does not know of. It is no code of a user.
+    pub(crate) fn push_booked(
+        &self,
+        item: T,
+        key: Option<K>,
+        capacity: usize,
+        book: impl FnOnce(&T),
+    ) -> (Push<T>, Evicted<T>) {
         let mut inner = self.inner.lock();
         if inner.state == State::Closed {
             return (Push::Closed(item), Evicted::None);
@@ -102,6 +114,9 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
             }
             None => Evicted::None,
         };
+        if let Evicted::Shed(oldest) = &evicted {
+            book(oldest);
+        }
         inner.live += 1;
         (
             inner.append(Entry {

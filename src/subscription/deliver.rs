@@ -5,7 +5,7 @@ use super::consumer::{Consumer, ConsumerCell, Course, Handler};
 use super::options::{Congestion, PanicPolicy};
 use super::parcel::{Handled, Parcel};
 use super::scope;
-use super::state::{Duty, Subscriber};
+use super::state::{Duty, Marks, Subscriber};
 use super::times::SAMPLE_INTERVAL;
 use crate::message::{FINAL, FinalMessage, FinalReason, GAP, Gap, Message, Timestamp};
 use crate::queue::Pop;
@@ -39,8 +39,11 @@ pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
         flush_batch(consumer, duty);
         duty.publish_freed(false);
         clear_congestion(consumer, duty);
-        if ran == Ran::Done {
-            finish(consumer, duty);
+        match ran {
+            Ran::Done => finish(consumer, duty),
+            // Whoever never parks is at rest, too.
+            Ran::Idle => duty.mailbox.return_grants(),
+            Ran::Budget | Ran::Unwritten => {}
         }
         ran
     })
@@ -58,6 +61,7 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
                     deliver_gap(consumer, duty, gap);
                 }
                 duty.publish_freed(true);
+                clear_congestion(consumer, duty);
                 deliver(consumer, duty, parcel);
                 scope::run_pending();
             }
@@ -242,7 +246,12 @@ fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
     } else if consumer.general {
         let message = GAP.message(gap);
         match &mut consumer.handler {
-            Handler::Batch(batch) => batch.ready.push(message),
+            Handler::Batch(batch) => {
+                batch.ready.push(message);
+                if batch.ready.len() >= batch.max {
+                    flush_batch(consumer, duty);
+                }
+            }
             _ => call_each(consumer, duty, message),
         }
     }
@@ -294,19 +303,31 @@ fn discard(message: Message) {
     drop(message);
 }
 
+/// Tells that congestion is over, if it is.
+#[inline]
 pub(super) fn clear_congestion(consumer: &Consumer, duty: &Duty) {
-    let Some(marks) = duty.mailbox.marks() else {
-        return;
+    if let Some(marks) = duty.mailbox.marks() {
+        clear(consumer, duty, marks);
+    }
+}
+
+fn clear(consumer: &Consumer, duty: &Duty, marks: &Marks) {
+    let tell = |raised, depth| {
+        report_congestion(consumer.hooks.as_deref(), Congestion { raised, depth });
     };
-    let depth = duty.mailbox.depth();
-    if depth <= marks.low && marks.turn(false) {
-        report_congestion(
-            consumer.hooks.as_deref(),
-            Congestion {
-                raised: false,
-                depth,
-            },
-        );
+    loop {
+        let depth = duty.mailbox.depth();
+        if depth > marks.low || !marks.begin_clear() {
+            return;
+        }
+        tell(false, depth);
+        marks.end_clear();
+        // Publishers that came meanwhile have left it to us to say that it is back.
+        let depth = duty.mailbox.depth();
+        if depth >= marks.high && depth > marks.low && marks.begin_raise() {
+            tell(true, depth);
+            marks.end_raise();
+        }
     }
 }
 
@@ -324,13 +345,14 @@ pub(super) fn final_message(duty: &Subscriber) -> FinalMessage {
         reason: duty.reason().unwrap_or(FinalReason::Unsubscribed),
         delivered: duty.figures.delivered.get(),
         shed: duty.mailbox.figure(|seldom| &seldom.shed),
+        conflated: duty.mailbox.figure(|seldom| &seldom.conflated),
         discarded: duty.mailbox.figure(|seldom| &seldom.discarded),
     }
 }
 
 /// The final run (L2): the final message, then the end of the handler and of all that it captured (L4).
 fn finish(consumer: &mut Consumer, duty: &Duty) {
-    if let Some(gap) = duty.due_gap(false) {
+    if let Some(gap) = duty.mailbox.last_gap() {
         deliver_gap(consumer, duty, gap);
         flush_batch(consumer, duty);
     }

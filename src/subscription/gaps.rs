@@ -11,12 +11,15 @@ use crate::sync::unmodelled::OnceLock;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Gaps {
-    /// The position that the notice belongs before; [`NOTHING`] if there is none.
+    /// The position that the notice belongs before; [`NOTHING`] if there is none. It leaves [`NOTHING`] by
+    /// an exchange only, so the consumer seals it without the books if there are none.
     at: AtomicU64,
     seldom: OnceLock<Box<Seldom>>,
 }
 
 const NOTHING: u64 = u64::MAX;
+/// The final message has its totals: nothing is shed any more.
+const SEALED: u64 = u64::MAX - 1;
 
 /// The books. See `stats.rs` for who writes what.
 #[derive(Debug)]
@@ -64,26 +67,38 @@ impl Gaps {
         self.seldom.get().map(|seldom| &**seldom)
     }
 
-    /// Books a message that was shed; `position` is what the notice belongs before, if it is the first.
-    pub(super) fn record(&self, id: MessageId, position: u64) {
+    /// Books a message that was shed; `position` is what the notice belongs before, if it is the first. False if it
+    /// comes too late: what did not get in before the end was not shed, but found it closed.
+    pub(super) fn record(&self, id: MessageId, position: u64) -> bool {
+        debug_assert!(position < SEALED);
         let seldom = self.seldom();
         let mut pending = seldom.pending.lock();
-        seldom.shed.add_alone(1);
         match &mut *pending {
             Some(gap) => {
                 gap.count += 1;
                 gap.last = id;
             }
             None => {
+                // Relaxed: it decides between this and `seal`; else it is made visible by what the publisher does
+                // next.
+                let first = self.at.compare_exchange(
+                    NOTHING,
+                    position,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                if first.is_err() {
+                    return false;
+                }
                 *pending = Some(Gap {
                     count: 1,
                     first: id,
                     last: id,
                 });
-                // Relaxed: under the lock against `take`; made visible by what the publisher does next.
-                self.at.store(position, Ordering::Relaxed);
             }
         }
+        seldom.shed.add_alone(1);
+        true
     }
 
     /// The position that the notice belongs before, if there is one to be given.
@@ -92,13 +107,30 @@ impl Gaps {
         // Relaxed: whoever published the next message after a shedding publish had returned made this visible
         // with it (Acquire in the queue's `pop`).
         let at = self.at.load(Ordering::Relaxed);
-        (at != NOTHING).then_some(at)
+        (at < SEALED).then_some(at)
     }
 
+    /// The notice. By the consumer only, when one is due.
     pub(super) fn take(&self) -> Option<Gap> {
+        self.take_and_leave(NOTHING)
+    }
+
+    /// The last notice, if there is one. By the consumer only, in its final run: nothing is shed from here on.
+    pub(super) fn seal(&self) -> Option<Gap> {
+        // Relaxed: as in `record`. Without a notice that is due there is nothing else to seal.
+        let sealed =
+            self.at
+                .compare_exchange(NOTHING, SEALED, Ordering::Relaxed, Ordering::Relaxed);
+        match sealed {
+            Ok(_) | Err(SEALED) => None,
+            Err(_) => self.take_and_leave(SEALED),
+        }
+    }
+
+    fn take_and_leave(&self, at: u64) -> Option<Gap> {
         let mut pending = self.seldom().pending.lock();
-        // Relaxed: under the lock, as in `record`.
-        self.at.store(NOTHING, Ordering::Relaxed);
+        // Relaxed: under the lock that `record` holds.
+        self.at.store(at, Ordering::Relaxed);
         pending.take()
     }
 }

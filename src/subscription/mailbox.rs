@@ -154,7 +154,7 @@ impl Mailbox {
         let (policy, limit) = match overflow {
             Overflow::Spill { limit } => {
                 let limit = limit.unwrap_or(u64::MAX);
-                let granted = capacity.next_power_of_two().min(MAX_SLOTS) as u64;
+                let granted = capacity.min(MAX_SLOTS).next_power_of_two() as u64;
                 let policy = Policy::Spill {
                     limit,
                     budget: Arc::clone(budget),
@@ -249,23 +249,24 @@ impl Mailbox {
         match &self.books().policy {
             Policy::Spill { limit, budget } => loop {
                 let Some(granted) = self.grow(*limit, budget) else {
-                    return Offer::Refused(Refusal::Shed, self.shed(ring, parcel));
+                    return self.shed(ring, parcel, Refusal::Shed);
                 };
                 parcel = match ring.push(parcel, granted, pinned) {
                     Push::Queued { .. } => return Offer::Queued,
                     Push::Submit { .. } => return Offer::Submit,
-                    Push::Closed(parcel) => return Offer::Refused(Refusal::Closed, parcel),
+                    Push::Closed(parcel) => {
+                        // The final run may be over: then nobody else gives back what we have just taken.
+                        self.return_grants();
+                        return Offer::Refused(Refusal::Closed, parcel);
+                    }
                     Push::Full(parcel) => parcel,
                 };
             },
             Policy::Block { .. } => Offer::Refused(Refusal::Wait, parcel),
             Policy::Evict => Offer::Refused(Refusal::Evict, parcel),
-            Policy::Fail => {
-                let parcel = self.shed(ring, parcel);
-                Offer::Refused(Refusal::Failed, parcel)
-            }
+            Policy::Fail => self.shed(ring, parcel, Refusal::Failed),
             Policy::DropNewest | Policy::DropOldest | Policy::Conflate => {
-                Offer::Refused(Refusal::Shed, self.shed(ring, parcel))
+                self.shed(ring, parcel, Refusal::Shed)
             }
         }
     }
@@ -289,22 +290,29 @@ impl Mailbox {
         }
     }
 
-    /// Books that the message itself is shed.
-    pub(crate) fn shed_newest(&self, parcel: Parcel) -> Parcel {
-        match &self.queue {
-            Queue::Ring(ring) => self.shed(ring, parcel),
-            Queue::Shedding(_) => parcel,
-        }
+    /// Books that the message itself is shed; gives the refusal that it then is.
+    pub(crate) fn shed_newest(&self, parcel: Parcel) -> (Refusal, Parcel) {
+        let position = match &self.queue {
+            Queue::Ring(ring) => ring.pushed(),
+            Queue::Shedding(_) => 0,
+        };
+        self.book(parcel, position, Refusal::Shed)
     }
 
-    fn shed(&self, ring: &MailboxRing, mut parcel: Parcel) -> Parcel {
+    fn shed(&self, ring: &MailboxRing, parcel: Parcel, why: Refusal) -> Offer {
+        let (why, parcel) = self.book(parcel, ring.pushed(), why);
+        Offer::Refused(why, parcel)
+    }
+
+    fn book(&self, mut parcel: Parcel, position: u64, why: Refusal) -> (Refusal, Parcel) {
+        let id = parcel.message_id();
+        if id.is_some_and(|id| !self.books().gaps.record(id, position)) {
+            return (Refusal::Closed, parcel);
+        }
         if let Parcel::Marked(envelope) = &mut parcel {
             envelope.will_be(Handled::Shed);
         }
-        if let Some(id) = parcel.message_id() {
-            self.books().gaps.record(id, ring.pushed());
-        }
-        parcel
+        (why, parcel)
     }
 
     pub(crate) fn close(&self) -> Close {
@@ -346,6 +354,11 @@ impl Mailbox {
         }
     }
 
+    /// True if what it sheds is what a limit beyond its ring, the bus's budget or its own, leaves no room for (R4).
+    pub(crate) fn spills(&self) -> bool {
+        matches!(self.books().policy, Policy::Spill { .. })
+    }
+
     /// How many messages wait, marks included. May be old news.
     pub(crate) fn depth(&self) -> u64 {
         match &self.queue {
@@ -382,11 +395,35 @@ impl Mailbox {
     }
 }
 
+impl Books {
+    /// How many wait is to be known exactly, at any time: by the policy, or for the sake of marks.
+    #[inline]
+    fn is_exact(&self) -> bool {
+        let spills_freely = matches!(
+            self.policy,
+            Policy::Spill {
+                limit: u64::MAX,
+                ..
+            }
+        );
+        self.marks.is_some() || !spills_freely
+    }
+}
+
 impl SheddingMailbox {
     fn offer(&self, parcel: Parcel, key: Option<ConflateKey>, out: &mut Option<Left>) -> Offer {
         // Relaxed: it does not change for this policy.
         let capacity = self.books.limit.load(Ordering::Relaxed) as usize;
-        let (push, evicted) = self.queue.push(parcel, key, capacity);
+        let book = |oldest: &Parcel| {
+            if let Some(id) = oldest.message_id() {
+                let is_booked = self.books.gaps.record(id, 0);
+                debug_assert!(
+                    is_booked,
+                    "the queue is open, so the final message is not due"
+                );
+            }
+        };
+        let (push, evicted) = self.queue.push_booked(parcel, key, capacity, book);
         match evicted {
             Evicted::None => {}
             Evicted::Conflated(older) => {
@@ -397,9 +434,6 @@ impl SheddingMailbox {
                 });
             }
             Evicted::Shed(oldest) => {
-                if let Some(id) = oldest.message_id() {
-                    self.books.gaps.record(id, 0);
-                }
                 *out = Some(Left {
                     parcel: oldest,
                     shed: true,
@@ -445,16 +479,9 @@ impl Mailbox {
         let Queue::Ring(ring) = &self.queue else {
             return;
         };
-        let exact = !matches!(
-            ring.between().policy,
-            Policy::Spill {
-                limit: u64::MAX,
-                ..
-            }
-        );
         // SAFETY: guaranteed by caller
         let unpublished = unsafe { ring.unpublished() };
-        if each && !exact && unpublished < ring.slots() as u64 / 2 {
+        if each && !ring.between().is_exact() && unpublished < ring.slots() as u64 / 2 {
             return;
         }
         // SAFETY: guaranteed by caller
@@ -479,6 +506,11 @@ impl Mailbox {
             }
         }
         self.books().gaps.take()
+    }
+
+    /// The gap notice that belongs before the final message, if there is one. Nothing is shed from here on.
+    pub(crate) fn last_gap(&self) -> Option<Gap> {
+        self.books().gaps.seal()
     }
 
     /// Gives up the duty, if there is nothing to do.

@@ -9,7 +9,7 @@
 
 use super::consumer::ConsumerCell;
 use super::deliver::{self, Ran};
-use super::executor::{Executor, Task};
+use super::executor::Task;
 use super::filter::{ConflateKey, Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::options::PanicPolicy;
@@ -22,9 +22,9 @@ use crate::epoch;
 use crate::message::{FinalMessage, FinalReason, Gap, SubscriptionChange, TypeInfo};
 use crate::queue::{Close, Pop};
 use crate::stats::Counter;
-use crate::sync::Parker;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, AtomicU64, OnceLock, Weak};
+use crate::sync::{Canary, Parker};
 use crate::worker::{Outcome, Pool, Run};
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -76,6 +76,8 @@ pub(crate) struct Subscriber {
     /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7).
     pub(crate) filters_itself: bool,
     pub(crate) panic_policy: PanicPolicy,
+    /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
+    pub(crate) canary: Canary,
 }
 
 /// Statistics of a subscription, but for those of what seldom happens, which the mailbox keeps.
@@ -96,44 +98,71 @@ pub(crate) enum Wake {
     /// The thread that published, or the pool when that has had enough.
     Inline,
     Receiver(Box<WaiterSlot>),
-    /// In a box, so that this is no larger than two pointers for everybody.
-    Executor(Box<Arc<dyn Executor>>),
+    /// Which one stands in the consumer, and goes with it (R1).
+    Executor,
 }
 
-/// High-water and low-water marks, and whether congestion is raised.
+/// High-water and low-water marks, and what their owner was told last.
 #[derive(Debug)]
 pub(crate) struct Marks {
     pub(crate) high: u64,
     pub(crate) low: u64,
-    /// 1 while raised. Changes by compare-exchange, so that each edge is reported once.
-    raised: AtomicU32,
+    /// `CLEAR` -> `RAISING` -> `RAISED` -> `CLEARING` -> `CLEAR`. While an edge is being told nobody tells the next
+    /// one, so they come in their order.
+    state: AtomicU32,
 }
+
+const CLEAR: u32 = 0;
+/// Whoever made it so is running the callback.
+const RAISING: u32 = 1;
+const RAISED: u32 = 2;
+/// The consumer is running the callback.
+const CLEARING: u32 = 3;
 
 impl Marks {
     pub(crate) fn new(high: u64, low: u64) -> Self {
         Self {
             high,
             low,
-            raised: AtomicU32::new(0),
+            state: AtomicU32::new(CLEAR),
         }
     }
 
-    /// True for the one caller that raises, or clears, the congestion.
-    pub(crate) fn turn(&self, raised: bool) -> bool {
-        let (from, to) = if raised { (0, 1) } else { (1, 0) };
-        // Relaxed: it decides who reports, and orders nothing.
-        if self.raised.load(Ordering::Relaxed) != from {
+    /// True for the one caller that is to tell that there is congestion. [`Self::end_raise`] follows.
+    pub(crate) fn begin_raise(&self) -> bool {
+        self.turn(CLEAR, RAISING)
+    }
+
+    /// It was told. The consumer, which may have come below the low-water mark meanwhile, is to be notified.
+    pub(crate) fn end_raise(&self) {
+        let is_ours = self.turn(RAISING, RAISED);
+        debug_assert!(is_ours);
+    }
+
+    /// True if the consumer is to tell that it is over. [`Self::end_clear`] follows.
+    pub(crate) fn begin_clear(&self) -> bool {
+        self.turn(RAISED, CLEARING)
+    }
+
+    pub(crate) fn end_clear(&self) {
+        let is_ours = self.turn(CLEARING, CLEAR);
+        debug_assert!(is_ours);
+    }
+
+    fn turn(&self, from: u32, to: u32) -> bool {
+        // Relaxed: it decides who tells; what the consumer must not miss it learns by being notified.
+        if self.state.load(Ordering::Relaxed) != from {
             return false;
         }
         // Relaxed: as above.
-        self.raised
+        self.state
             .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     }
 
     pub(crate) fn is_raised(&self) -> bool {
         // Relaxed: a figure.
-        self.raised.load(Ordering::Relaxed) != 0
+        matches!(self.state.load(Ordering::Relaxed), RAISING | RAISED)
     }
 }
 
@@ -210,6 +239,7 @@ impl Subscriber {
             panic_policy,
             completion: Completion::new(),
             figures: Figures::default(),
+            canary: Canary::new(),
         });
         let duty = Duty::of(Arc::clone(&subscriber));
         (subscriber, duty)
@@ -425,10 +455,7 @@ impl Duty {
             Wake::Thread(parker) => parker.unpark(),
             Wake::Inline => scope::push_inline(self),
             Wake::Receiver(slot) => slot.wake(),
-            Wake::Executor(executor) => {
-                let executor = Arc::clone(&**executor);
-                crate::sync::contain(|| executor.execute(Task::new(self)));
-            }
+            Wake::Executor => Task::new(self).hand_over(),
         }
     }
 
@@ -484,16 +511,17 @@ pub(crate) fn submit_to(pool: &Pool<Duty>, duty: Duty) {
     }
 }
 
-/// Hands a burst to the pool, which decides once about waking a worker.
-pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(duties: &mut smallvec::SmallVec<A>) {
+/// Hands a burst to the pool, which decides once about waking a worker. Runs nothing here: if the workers are gone,
+/// as many duties come back, to be submitted one by one where user code may run.
+pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(
+    duties: &mut smallvec::SmallVec<A>,
+) -> Vec<Duty> {
     let pool = duties.first().and_then(|duty| match &duty.wake {
         Wake::Pool(pool) => Some(pool.clone()),
         _ => None,
     });
-    let Some(pool) = pool else { return };
-    if let Err(duties) = pool.submit_all(duties.drain(..)) {
-        duties.into_iter().for_each(Duty::run_to_rest);
-    }
+    let Some(pool) = pool else { return Vec::new() };
+    pool.submit_all(duties.drain(..)).err().unwrap_or_default()
 }
 
 impl Duty {

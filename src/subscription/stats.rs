@@ -29,7 +29,8 @@ pub struct SubscriptionStats {
     pub discarded: u64,
     /// Panics of its handler, its filter or its callbacks.
     pub panics: u64,
-    /// Messages that wait.
+    /// Messages that wait. A mailbox that spills without a limit, and has no marks, may count up to half a ring more:
+    /// those that the run which is going on has handled already.
     pub depth: u64,
     /// The most that ever waited, as seen when its runs began.
     pub high_water: u64,

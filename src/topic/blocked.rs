@@ -122,16 +122,16 @@ impl Blocked {
                     self.leave(&subscriber);
                     duty.into_iter().for_each(Duty::submit);
                 }
-                Offered::Refused(Refusal::Wait, parcel) if is_late => {
-                    receipt.shed += 1;
-                    self.leave(&subscriber);
-                    shed(&subscriber, parcel);
+                Offered::Refused(Refusal::Wait, parcel) if !is_late => {
+                    self.push(subscriber, parcel)
                 }
-                Offered::Refused(Refusal::Wait, parcel) => self.push(subscriber, parcel),
-                Offered::Refused(_, parcel) => {
-                    receipt.closed += 1;
+                Offered::Refused(why, parcel) => {
                     self.leave(&subscriber);
-                    self.closed(&subscriber, parcel);
+                    let (why, parcel) = match why {
+                        Refusal::Wait => shed(&subscriber, parcel),
+                        _ => (why, parcel),
+                    };
+                    self.refused(why, &subscriber, parcel, receipt);
                 }
             }
         }
@@ -139,7 +139,18 @@ impl Blocked {
         scope::run_pending();
     }
 
-    fn closed(&mut self, subscriber: &Subscriber, parcel: Parcel) {
+    fn refused(
+        &mut self,
+        why: Refusal,
+        subscriber: &Subscriber,
+        parcel: Parcel,
+        receipt: &mut Receipt,
+    ) {
+        if why == Refusal::Shed {
+            receipt.shed += 1;
+            return scope::drop_in_scope(parcel);
+        }
+        receipt.closed += 1;
         match parcel {
             Parcel::Message(message) if subscriber.reason() == Some(FinalReason::Shutdown) => {
                 let another = self.shut_down.replace(message);
@@ -163,7 +174,7 @@ impl Drop for Blocked {
     fn drop(&mut self) {
         for (subscriber, parcel) in std::mem::take(&mut self.waiting) {
             self.leave(&subscriber);
-            shed(&subscriber, parcel);
+            scope::drop_in_scope(shed(&subscriber, parcel));
         }
         scope::run_pending();
     }
@@ -174,7 +185,9 @@ fn timeout(subscriber: &Subscriber) -> Option<Duration> {
     timeout
 }
 
-fn shed(subscriber: &Subscriber, parcel: Parcel) {
-    scope::drop_in_scope(subscriber.mailbox.shed_newest(parcel));
+/// It has no room for the message to the end.
+fn shed(subscriber: &Subscriber, parcel: Parcel) -> (Refusal, Parcel) {
+    let shed = subscriber.mailbox.shed_newest(parcel);
     subscriber.notify().into_iter().for_each(Duty::submit);
+    shed
 }

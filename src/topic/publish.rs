@@ -150,6 +150,7 @@ type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;
 #[inline]
 fn listings<'g>(node: &'g Node, guard: &'g Guard) -> Listings<'g> {
     reach(node, guard)
+        .into_iter()
         .filter_map(|node| node.listing.load(guard).map(|listing| (node, listing)))
         .collect()
 }
@@ -390,6 +391,9 @@ impl Offers<'_, '_> {
             Refusal::Shed | Refusal::Failed => {
                 self.receipt.shed += 1;
                 self.after.tell_gap(entry);
+                if entry.get().mailbox.spills() {
+                    self.raise_congestion(entry);
+                }
             }
         }
         match parcel {
@@ -414,11 +418,25 @@ impl Offers<'_, '_> {
                 self.after.tell_gap(entry);
             }
         }
-        if let Some(marks) = subscriber.mailbox.marks() {
+        let depth = subscriber.mailbox.depth();
+        if subscriber
+            .mailbox
+            .marks()
+            .is_some_and(|marks| depth >= marks.high)
+        {
+            self.raise_congestion(entry);
+        }
+    }
+
+    fn raise_congestion(&mut self, entry: Entry) {
+        let subscriber = entry.get();
+        if subscriber
+            .mailbox
+            .marks()
+            .is_some_and(|marks| marks.begin_raise())
+        {
             let depth = subscriber.mailbox.depth();
-            if depth >= marks.high && marks.turn(true) {
-                self.after.congested.push((entry.to_arc(), depth));
-            }
+            self.after.congested.push((entry.to_arc(), depth));
         }
     }
 }
@@ -434,6 +452,7 @@ pub(super) fn control(alive: &Alive, message: Message, about: &Arc<Subscriber>) 
 pub(super) fn has_subscribers_for(node: &Node, info: &TypeInfo) -> bool {
     let guard = epoch::pin();
     reach(node, &guard)
+        .into_iter()
         .filter_map(|node| node.listing.load(&guard))
         .any(|listing| listing.wants(info))
 }
