@@ -236,7 +236,7 @@ fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
     if consumer.is_discarding() {
         return;
     }
-    if let Some(on_gap) = &mut consumer.on_gap {
+    if let Some(on_gap) = consumer.on_gap() {
         let scope = scope::enter();
         let called = catch(|| on_gap(&gap));
         drop(scope);
@@ -375,7 +375,7 @@ fn finish(consumer: &mut Consumer, duty: &Duty) {
             }
             flush_batch(consumer, duty);
         }
-        if let Some(on_final) = consumer.on_final.take() {
+        if let Some(on_final) = consumer.take_on_final() {
             let scope = scope::enter();
             let called = catch(|| on_final(&last));
             drop(scope);

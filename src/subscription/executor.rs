@@ -103,8 +103,7 @@ impl Task {
     /// Gives the task to its executor.
     pub(crate) fn hand_over(mut self) {
         let Some(duty) = &mut self.duty else { return };
-        let executor =
-            ConsumerCell::open(duty, |consumer, _| consumer.executor.as_deref().cloned());
+        let executor = ConsumerCell::open(duty, |consumer, _| consumer.executor());
         // The executor may end with this very task, and be dropped in here.
         crate::sync::contain(move || {
             if let Some(executor) = executor {

@@ -5,7 +5,9 @@ use crate::error::{MAX_NAME_LEN, SubscribeError};
 use crate::message::{
     CHANGE, ChangeKind, FinalMessage, Gap, Message, MessageType, TypeInfo, default_type,
 };
-use crate::subscription::consumer::{Batch, Consumer, ConsumerCell, FinalFn, GapFn, Handler};
+use crate::subscription::consumer::{
+    Asides, Batch, Consumer, ConsumerCell, FinalFn, GapFn, Handler,
+};
 use crate::subscription::filter::{FilterFn, Hooks, TypeFilter};
 use crate::subscription::mailbox::Mailbox;
 use crate::subscription::parcel::Parcel;
@@ -399,14 +401,17 @@ impl SubscriptionBuilder {
         self.accepted.dedup();
         let topic = &self.alive.node.name;
         let name = self.name.unwrap_or_else(|| format!("{topic}#{id}"));
+        let asides = Asides {
+            on_gap: self.on_gap,
+            on_final: self.on_final,
+            executor: self.executor,
+        };
         let consumer = Consumer {
             handler,
             general,
-            on_gap: self.on_gap.map(Box::new),
-            on_final: self.on_final.map(Box::new),
+            asides: asides.boxed_if_any(),
             greeting: self.changes,
             hooks: hooks.clone(),
-            executor: self.executor.map(Box::new),
             home: Some(Arc::clone(&self.alive) as Arc<dyn Home>),
             ..Consumer::default()
         };
