@@ -6,12 +6,13 @@
 #![expect(unsafe_code, reason = "a global allocator is unsafe to implement")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// To be declared as the `#[global_allocator]`.
 #[derive(Debug)]
 pub(crate) struct Counting;
 
+static OFF: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static REQUESTED: AtomicI64 = AtomicI64::new(0);
 static SET_ASIDE: AtomicI64 = AtomicI64::new(0);
@@ -27,6 +28,17 @@ pub(crate) struct Allocated {
     pub(crate) set_aside: i64,
 }
 
+/// Counts nothing from here on, where the counting itself would be counted.
+pub(crate) fn stop_counting() {
+    // Relaxed: called before there are threads.
+    OFF.store(true, Ordering::Relaxed);
+}
+
+fn is_off() -> bool {
+    // Relaxed: see `stop_counting`.
+    OFF.load(Ordering::Relaxed)
+}
+
 impl Allocated {
     pub(crate) fn now() -> Self {
         // Relaxed: figures; whoever wants exact ones has stopped all other threads.
@@ -40,7 +52,7 @@ impl Allocated {
 
 #[cfg(target_env = "gnu")]
 fn usable(ptr: *mut u8, _: usize) -> usize {
-    // SAFETY: that is the C library's function of this name
+    // That is the C library's function of this name.
     unsafe extern "C" {
         fn malloc_usable_size(ptr: *mut u8) -> usize;
     }
@@ -54,7 +66,7 @@ fn usable(_: *mut u8, size: usize) -> usize {
 }
 
 fn came(ptr: *mut u8, size: usize) {
-    if ptr.is_null() {
+    if ptr.is_null() || is_off() {
         return;
     }
     // Relaxed: figures, see `now`.
@@ -64,6 +76,9 @@ fn came(ptr: *mut u8, size: usize) {
 }
 
 fn goes(ptr: *mut u8, size: usize) {
+    if is_off() {
+        return;
+    }
     // Relaxed: figures, see `now`.
     REQUESTED.fetch_sub(size as i64, Ordering::Relaxed);
     SET_ASIDE.fetch_sub(usable(ptr, size) as i64, Ordering::Relaxed);
