@@ -97,33 +97,38 @@ impl Budget {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    queue: Queue,
+    /// Not used where there is a [`Special::shedding`] queue.
+    ring: MailboxRing,
 }
 
 /// The ring of a mailbox, with all else of it in the middle.
 pub(crate) type MailboxRing = Ring<Parcel, Books>;
 
+/// What a mailbox has besides its ring. Publishers read the first two fields with every message, and so nothing
+/// that the consumer writes is on their cache line.
 #[derive(Debug)]
-enum Queue {
-    Ring(MailboxRing),
-    Shedding(Box<SheddingMailbox>),
-}
-
-#[derive(Debug)]
-struct SheddingMailbox {
-    queue: Shedding<ConflateKey, Parcel>,
-    books: Books,
-}
-
-/// What a mailbox has besides its queue.
-#[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Books {
     /// Beyond so many waiting messages there is no room. For a spilling mailbox without a limit of its own it
     /// is what it was granted of the bus's budget.
     limit: AtomicU64,
-    marks: Option<Box<Marks>>,
+    special: Option<Box<Special>>,
     policy: Policy,
     gaps: Gaps,
+}
+
+/// What most mailboxes have nothing of.
+#[derive(Debug)]
+struct Special {
+    marks: Option<Marks>,
+    /// Takes the place of the ring, for policies that move the head.
+    shedding: Option<Shedding<ConflateKey, Parcel>>,
+}
+
+/// Where messages wait.
+enum Queue<'a> {
+    Ring(&'a MailboxRing),
+    Shedding(&'a Shedding<ConflateKey, Parcel>),
 }
 
 #[derive(Debug)]
@@ -148,7 +153,7 @@ impl Mailbox {
     pub(crate) fn new(
         overflow: &Overflow,
         capacity: usize,
-        marks: Option<Box<Marks>>,
+        marks: Option<Marks>,
         budget: &Arc<Budget>,
     ) -> Self {
         let (policy, limit) = match overflow {
@@ -178,33 +183,40 @@ impl Mailbox {
             Overflow::Conflate(_) => (Policy::Conflate, capacity as u64),
         };
         let sheds = matches!(policy, Policy::DropOldest | Policy::Conflate);
+        let special = (sheds || marks.is_some()).then(|| {
+            let shedding = sheds.then(Shedding::default);
+            Box::new(Special { marks, shedding })
+        });
         let books = Books {
             limit: AtomicU64::new(limit),
-            marks,
+            special,
             policy,
             gaps: Gaps::new(),
         };
-        let queue = if sheds {
-            let queue = Shedding::default();
-            Queue::Shedding(Box::new(SheddingMailbox { queue, books }))
-        } else {
-            Queue::Ring(Ring::around(books, capacity))
-        };
-        Self { queue }
+        let slots = if sheds { 1 } else { capacity };
+        Self {
+            ring: Ring::around(books, slots),
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     fn books(&self) -> &Books {
-        match &self.queue {
-            Queue::Ring(ring) => ring.between(),
-            Queue::Shedding(mailbox) => &mailbox.books,
+        self.ring.between()
+    }
+
+    #[inline(always)]
+    fn queue(&self) -> Queue<'_> {
+        let special = self.books().special.as_ref();
+        match special.and_then(|special| special.shedding.as_ref()) {
+            None => Queue::Ring(&self.ring),
+            Some(queue) => Queue::Shedding(queue),
         }
     }
 
     /// High-water and low-water marks, where there are any.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn marks(&self) -> Option<&Marks> {
-        self.books().marks.as_deref()
+        self.books().special.as_ref()?.marks.as_ref()
     }
 
     /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox to
@@ -217,9 +229,9 @@ impl Mailbox {
         left: &mut Option<Left>,
         pinned: &impl Pinned,
     ) -> Offer {
-        let ring = match &self.queue {
+        let ring = match self.queue() {
             Queue::Ring(ring) => ring,
-            Queue::Shedding(mailbox) => return mailbox.offer(parcel, key, left),
+            Queue::Shedding(queue) => return self.offer_shedding(queue, parcel, key, left),
         };
         // Relaxed: a limit may be seen late.
         let limit = ring.between().limit.load(Ordering::Relaxed);
@@ -233,9 +245,9 @@ impl Mailbox {
 
     /// Offers a message past every limit: for who must not wait, and for marks that somebody waits for.
     pub(crate) fn offer_unlimited(&self, parcel: Parcel, pinned: &impl Pinned) -> Offer {
-        let push = match &self.queue {
+        let push = match self.queue() {
             Queue::Ring(ring) => ring.push(parcel, u64::MAX, pinned),
-            Queue::Shedding(mailbox) => mailbox.queue.push_mark(parcel),
+            Queue::Shedding(queue) => queue.push_mark(parcel),
         };
         match push {
             Push::Queued { .. } => Offer::Queued,
@@ -292,7 +304,7 @@ impl Mailbox {
 
     /// Books that the message itself is shed; gives the refusal that it then is.
     pub(crate) fn shed_newest(&self, parcel: Parcel) -> (Refusal, Parcel) {
-        let position = match &self.queue {
+        let position = match self.queue() {
             Queue::Ring(ring) => ring.pushed(),
             Queue::Shedding(_) => 0,
         };
@@ -315,40 +327,90 @@ impl Mailbox {
         (why, parcel)
     }
 
+    #[cold]
+    fn offer_shedding(
+        &self,
+        queue: &Shedding<ConflateKey, Parcel>,
+        parcel: Parcel,
+        key: Option<ConflateKey>,
+        out: &mut Option<Left>,
+    ) -> Offer {
+        // Relaxed: it does not change for this policy.
+        let capacity = self.books().limit.load(Ordering::Relaxed) as usize;
+        let book = |oldest: &Parcel| {
+            if let Some(id) = oldest.message_id() {
+                let is_booked = self.books().gaps.record(id, 0);
+                debug_assert!(
+                    is_booked,
+                    "the queue is open, so the final message is not due"
+                );
+            }
+        };
+        let (push, evicted) = queue.push_booked(parcel, key, capacity, book);
+        match evicted {
+            Evicted::None => {}
+            Evicted::Conflated(older) => {
+                self.books().gaps.seldom().conflated.add(1);
+                *out = Some(Left {
+                    parcel: older,
+                    shed: false,
+                });
+            }
+            Evicted::Shed(oldest) => {
+                *out = Some(Left {
+                    parcel: oldest,
+                    shed: true,
+                });
+            }
+        }
+        if let Some(Left {
+            parcel: Parcel::Marked(envelope),
+            ..
+        }) = out
+        {
+            envelope.will_be(Handled::Shed);
+        }
+        match push {
+            Push::Queued { .. } => Offer::Queued,
+            Push::Submit { .. } => Offer::Submit,
+            Push::Closed(parcel) | Push::Full(parcel) => Offer::Refused(Refusal::Closed, parcel),
+        }
+    }
+
     pub(crate) fn close(&self) -> Close {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.close(),
-            Queue::Shedding(mailbox) => mailbox.queue.close(),
+            Queue::Shedding(queue) => queue.close(),
         }
     }
 
     /// Has the consumer tell a gap soon, not only before the next message. True if the caller has the duty now.
     pub(crate) fn notify(&self) -> bool {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.notify(),
-            Queue::Shedding(mailbox) => mailbox.queue.notify(),
+            Queue::Shedding(queue) => queue.notify(),
         }
     }
 
     /// Takes the duty if the consumer is parked. True if the caller has it now.
     pub(crate) fn unpark(&self) -> bool {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.unpark(),
-            Queue::Shedding(mailbox) => mailbox.queue.unpark(),
+            Queue::Shedding(queue) => queue.unpark(),
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.is_closed(),
-            Queue::Shedding(mailbox) => mailbox.queue.is_closed(),
+            Queue::Shedding(queue) => queue.is_closed(),
         }
     }
 
     /// The ring, if that is what it is. For tests.
     #[cfg(any(loom, feature = "internals"))]
     pub(crate) fn ring(&self) -> Option<&MailboxRing> {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => Some(ring),
             Queue::Shedding(_) => None,
         }
@@ -361,17 +423,17 @@ impl Mailbox {
 
     /// How many messages wait, marks included. May be old news.
     pub(crate) fn depth(&self) -> u64 {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.pushed().saturating_sub(ring.freed()),
-            Queue::Shedding(mailbox) => mailbox.queue.waiting() as u64,
+            Queue::Shedding(queue) => queue.waiting() as u64,
         }
     }
 
     /// How many messages were ever accepted, marks included.
     pub(crate) fn accepted(&self) -> u64 {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.pushed(),
-            Queue::Shedding(mailbox) => mailbox.queue.pushed(),
+            Queue::Shedding(queue) => queue.pushed(),
         }
     }
 
@@ -406,52 +468,8 @@ impl Books {
                 ..
             }
         );
-        self.marks.is_some() || !spills_freely
-    }
-}
-
-impl SheddingMailbox {
-    fn offer(&self, parcel: Parcel, key: Option<ConflateKey>, out: &mut Option<Left>) -> Offer {
-        // Relaxed: it does not change for this policy.
-        let capacity = self.books.limit.load(Ordering::Relaxed) as usize;
-        let book = |oldest: &Parcel| {
-            if let Some(id) = oldest.message_id() {
-                let is_booked = self.books.gaps.record(id, 0);
-                debug_assert!(
-                    is_booked,
-                    "the queue is open, so the final message is not due"
-                );
-            }
-        };
-        let (push, evicted) = self.queue.push_booked(parcel, key, capacity, book);
-        match evicted {
-            Evicted::None => {}
-            Evicted::Conflated(older) => {
-                self.books.gaps.seldom().conflated.add(1);
-                *out = Some(Left {
-                    parcel: older,
-                    shed: false,
-                });
-            }
-            Evicted::Shed(oldest) => {
-                *out = Some(Left {
-                    parcel: oldest,
-                    shed: true,
-                });
-            }
-        }
-        if let Some(Left {
-            parcel: Parcel::Marked(envelope),
-            ..
-        }) = out
-        {
-            envelope.will_be(Handled::Shed);
-        }
-        match push {
-            Push::Queued { .. } => Offer::Queued,
-            Push::Submit { .. } => Offer::Submit,
-            Push::Closed(parcel) | Push::Full(parcel) => Offer::Refused(Refusal::Closed, parcel),
-        }
+        let has_marks = self.special.as_ref().is_some_and(|it| it.marks.is_some());
+        has_marks || !spills_freely
     }
 }
 
@@ -462,10 +480,10 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn pop(&self) -> Pop<Parcel> {
-        match &self.queue {
+        match self.queue() {
             // SAFETY: guaranteed by caller
             Queue::Ring(ring) => unsafe { ring.pop() },
-            Queue::Shedding(mailbox) => mailbox.queue.pop(),
+            Queue::Shedding(queue) => queue.pop(),
         }
     }
 
@@ -476,7 +494,7 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn publish_freed(&self, each: bool) {
-        let Queue::Ring(ring) = &self.queue else {
+        let Queue::Ring(ring) = self.queue() else {
             return;
         };
         // SAFETY: guaranteed by caller
@@ -498,7 +516,7 @@ impl Mailbox {
     #[inline]
     pub(crate) unsafe fn due_gap(&self, before_next: bool) -> Option<Gap> {
         let at = self.books().gaps.due()?;
-        if let (true, Queue::Ring(ring)) = (before_next, &self.queue) {
+        if let (true, Queue::Ring(ring)) = (before_next, self.queue()) {
             // SAFETY: guaranteed by caller
             let next = unsafe { ring.head() } - 1;
             if next < at {
@@ -519,10 +537,10 @@ impl Mailbox {
     /// The caller has the duty, and has it no more when this returns true.
     pub(crate) unsafe fn park(&self, retire: impl FnOnce(Retired<Parcel>)) -> bool {
         self.return_grants();
-        match &self.queue {
+        match self.queue() {
             // SAFETY: guaranteed by caller
             Queue::Ring(ring) => unsafe { ring.park(retire) },
-            Queue::Shedding(mailbox) => mailbox.queue.park(),
+            Queue::Shedding(queue) => queue.park(),
         }
     }
 }
@@ -539,7 +557,7 @@ impl Mailbox {
 
     /// Gives back what was granted of the budget beyond the ring.
     pub(crate) fn return_grants(&self) {
-        let Queue::Ring(ring) = &self.queue else {
+        let Queue::Ring(ring) = self.queue() else {
             return;
         };
         let books = ring.between();

@@ -35,6 +35,8 @@ use std::ops::Deref;
 pub(crate) trait Home: Send + Sync {
     /// Closes the subscription: nothing is accepted from here on.
     fn close(&self, subscriber: &Arc<Subscriber>, reason: FinalReason);
+    /// Its figures are final.
+    fn count(&self, subscriber: &Subscriber);
     /// It is done: the last thing that happens to it.
     fn finished(&self, subscriber: &Arc<Subscriber>);
     /// Its handler panicked.

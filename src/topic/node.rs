@@ -194,11 +194,12 @@ impl Home for Alive {
         }
         if let Some(duty) = duty {
             duty.submit();
-            scope::run_pending();
         }
+        // Whoever waited for room may have published as it was woken.
+        scope::run_pending();
     }
 
-    fn finished(&self, subscriber: &Arc<Subscriber>) {
+    fn count(&self, subscriber: &Subscriber) {
         let ended = &self.node.ended;
         ended
             .filtered
@@ -210,6 +211,9 @@ impl Home for Alive {
         ended
             .discarded
             .add(subscriber.mailbox.figure(|seldom| &seldom.discarded));
+    }
+
+    fn finished(&self, subscriber: &Arc<Subscriber>) {
         self.core.finished(subscriber.id);
     }
 

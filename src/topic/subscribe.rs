@@ -386,9 +386,7 @@ impl SubscriptionBuilder {
         let core = &self.alive.core;
         let id = core.next_id();
         let total_order = self.alive.node.has_total_order();
-        let marks = self
-            .marks
-            .map(|(high, low)| Box::new(Marks::new(high, low)));
+        let marks = self.marks.map(|(high, low)| Marks::new(high, low));
         let mailbox = Mailbox::new(&self.overflow, self.capacity, marks, &core.budget);
         let filters_itself = self.filter.is_some() && total_order;
         self.hooks.filter = self.filter.take();
