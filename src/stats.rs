@@ -2,7 +2,7 @@
 //! anybody at any time without stopping anything. Nobody reads through them: they order nothing.
 
 use crate::sync::atomic::Ordering;
-use crate::sync::unmodelled::{AtomicU32, AtomicU64};
+use crate::sync::unmodelled::{AtomicU8, AtomicU32, AtomicU64, OnceLock};
 use std::fmt;
 
 /// A number that counts up.
@@ -47,23 +47,57 @@ const BUCKETS: usize = 24;
 /// The first bucket holds what is below this many nanoseconds, each following one what is below twice as many.
 const FIRST_BOUND_NANOS: u64 = 128;
 
-/// Durations, in buckets whose bounds double: 128 ns to about one second, and what is longer in the last one.
-#[derive(Debug, Default)]
-pub(crate) struct Histogram([AtomicU32; BUCKETS]);
+/// `N` histograms of durations, in buckets whose bounds double: 128 ns to about one second, and what is longer in
+/// the last one. They are small as long as they hold little: a byte for each bucket, and what goes beyond that is
+/// carried into words that the first carry allocates.
+#[derive(Debug)]
+pub(crate) struct Histograms<const N: usize> {
+    counts: [[AtomicU8; BUCKETS]; N],
+    /// How often each count has wrapped.
+    carries: OnceLock<Box<[[AtomicU32; BUCKETS]; N]>>,
+}
 
-impl Histogram {
+impl<const N: usize> Default for Histograms<N> {
+    fn default() -> Self {
+        Self {
+            counts: std::array::from_fn(|_| Default::default()),
+            carries: OnceLock::new(),
+        }
+    }
+}
+
+impl<const N: usize> Histograms<N> {
     /// Where one thread at a time writes.
-    pub(crate) fn record_alone(&self, nanos: u64) {
-        let bucket = &self.0[bucket_of(nanos)];
+    pub(crate) fn record_alone(&self, histogram: usize, nanos: u64) {
+        let bucket = bucket_of(nanos);
+        let count = &self.counts[histogram][bucket];
         // Relaxed: a figure, see the module.
-        let now = bucket.load(Ordering::Relaxed);
-        bucket.store(now.saturating_add(1), Ordering::Relaxed);
+        let next = count.load(Ordering::Relaxed).wrapping_add(1);
+        count.store(next, Ordering::Relaxed);
+        if next == 0 {
+            self.carry(histogram, bucket);
+        }
     }
 
-    pub(crate) fn snapshot(&self) -> Durations {
+    #[cold]
+    fn carry(&self, histogram: usize, bucket: usize) {
+        let carries = self
+            .carries
+            .get_or_init(|| Box::new(std::array::from_fn(|_| Default::default())));
+        let carried = &carries[histogram][bucket];
+        // Relaxed: a figure, see the module. Whoever reads between the two stores misses 256 samples.
+        let now = carried.load(Ordering::Relaxed);
+        carried.store(now.saturating_add(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self, histogram: usize) -> Durations {
+        let carries = self.carries.get();
         // Relaxed: figures, see the module.
-        Durations(std::array::from_fn(|index| {
-            u64::from(self.0[index].load(Ordering::Relaxed))
+        Durations(std::array::from_fn(|bucket| {
+            let count = self.counts[histogram][bucket].load(Ordering::Relaxed);
+            let carried =
+                carries.map_or(0, |words| words[histogram][bucket].load(Ordering::Relaxed));
+            (u64::from(carried) << u8::BITS) + u64::from(count)
         }))
     }
 }
@@ -149,15 +183,28 @@ mod tests {
 
     #[test]
     fn quantiles_are_upper_bounds() {
-        let histogram = Histogram::default();
-        assert_eq!(histogram.snapshot().quantile_nanos(0.5), None);
+        let histograms = Histograms::<2>::default();
+        assert_eq!(histograms.snapshot(1).quantile_nanos(0.5), None);
         for nanos in [10, 20, 30, 1_000_000] {
-            histogram.record_alone(nanos);
+            histograms.record_alone(1, nanos);
         }
-        let durations = histogram.snapshot();
+        assert_eq!(histograms.snapshot(0).samples(), 0);
+        let durations = histograms.snapshot(1);
         assert_eq!(durations.samples(), 4);
         assert_eq!(durations.quantile_nanos(0.5), Some(128));
         let top = durations.quantile_nanos(1.0).unwrap();
         assert!((1_000_000..=2_097_152).contains(&top), "{top}");
+    }
+
+    #[test]
+    fn a_bucket_holds_more_than_a_byte() {
+        let histograms = Histograms::<1>::default();
+        for _ in 0..1_000 {
+            histograms.record_alone(0, 1);
+        }
+        histograms.record_alone(0, 200);
+        let durations = histograms.snapshot(0);
+        assert_eq!(durations.samples(), 1_001);
+        assert_eq!(durations.buckets().next(), Some((128, 1_000)));
     }
 }

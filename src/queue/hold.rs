@@ -15,7 +15,7 @@ pub struct Held {
 
 impl Held {
     /// Claims the next position of `ring`, if it is open and has room.
-    pub fn claim<T: Pointer>(ring: &Ring<T>) -> Option<Self> {
+    pub fn claim<T: Pointer, B>(ring: &Ring<T, B>) -> Option<Self> {
         match ring.claim(u64::MAX) {
             Claim::Position(seen, place) => Some(Self { seen, place }),
             Claim::Full | Claim::Closed => None,
@@ -23,7 +23,7 @@ impl Held {
     }
 
     /// Writes it.
-    pub fn write<T: Pointer>(self, ring: &Ring<T>, item: T, pinned: &impl Pinned) -> Push<T> {
+    pub fn write<T: Pointer, B>(self, ring: &Ring<T, B>, item: T, pinned: &impl Pinned) -> Push<T> {
         ring.write(self.seen, self.place, item, pinned)
     }
 }

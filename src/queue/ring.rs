@@ -26,24 +26,32 @@ pub const MAX_SLOTS: usize = 1 << 16;
 /// are too short for more than two.
 const SPILL_REFRESH: u64 = if cfg!(loom) { 2 } else { 16 };
 
-/// See the module.
+/// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different cache
+/// lines: [`Padding`], or, so that no memory is wasted, something of the owner's that is written seldom, of which
+/// producers read the first 16 bytes at most.
 #[derive(Debug)]
-#[repr(C, align(64))]
-pub struct Ring<T: Pointer> {
-    // The producers' line: written by every push.
+#[repr(C)]
+pub struct Ring<T: Pointer, B = Padding> {
+    // The producers' fields: written by every push.
     tail: TailWord,
     /// `freed` as some producer saw it last, so that a push does not touch the consumer's line. Never more
     /// than `freed`.
     freed_seen: AtomicU64,
     slots: Box<[AtomicPtr<()>]>,
+    between: B,
     spill: Spill<T>,
-    // The consumer's line.
+    // The consumer's.
     consumer: ConsumerLine<T>,
     _items: PhantomData<T>,
 }
 
+/// Nothing, of the size that it takes; see [`Ring`].
+#[derive(Debug, Default)]
+pub struct Padding {
+    _bytes: [u64; 7],
+}
+
 #[derive(Debug)]
-#[repr(align(64))]
 struct ConsumerLine<T: Pointer> {
     /// How far the consumer has come, for the producers: everything before it is out of the ring.
     freed: AtomicU64,
@@ -63,9 +71,9 @@ struct Consumer<T: Pointer> {
 
 // SAFETY: items are `Send`; the slots are claimed by one producer each through the tail word, and the
 // consumer's state is touched by the holder of the duty only, which passes on through the same word
-unsafe impl<T: Pointer> Send for Ring<T> {}
-// SAFETY: as above
-unsafe impl<T: Pointer> Sync for Ring<T> {}
+unsafe impl<T: Pointer, B: Send> Send for Ring<T, B> {}
+// SAFETY: as above; what is between is shared as it is
+unsafe impl<T: Pointer, B: Sync> Sync for Ring<T, B> {}
 
 /// What became of the attempt to claim a position.
 #[derive(Debug)]
@@ -91,6 +99,16 @@ impl<T: Pointer> Ring<T> {
     /// # Panics
     /// If `slots` is zero: callers check what users ask for.
     pub fn new(slots: usize) -> Self {
+        Self::around(Padding::default(), slots)
+    }
+}
+
+impl<T: Pointer, B> Ring<T, B> {
+    /// As [`Ring::new`], with `between` in the middle.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn around(between: B, slots: usize) -> Self {
         assert!(slots > 0, "a ring has at least one slot");
         let slots = slots.min(MAX_SLOTS).next_power_of_two();
         Self {
@@ -100,6 +118,7 @@ impl<T: Pointer> Ring<T> {
                 .map(|_| AtomicPtr::new(std::ptr::null_mut()))
                 .collect(),
             spill: Spill::new(),
+            between,
             consumer: ConsumerLine {
                 freed: AtomicU64::new(0),
                 state: UnsafeCell::new(Consumer {
@@ -110,6 +129,12 @@ impl<T: Pointer> Ring<T> {
             },
             _items: PhantomData,
         }
+    }
+
+    /// What stands in the middle.
+    #[inline]
+    pub fn between(&self) -> &B {
+        &self.between
     }
 
     /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word. `pinned`
@@ -393,11 +418,38 @@ impl<T: Pointer> Consumer<T> {
     }
 }
 
-impl<T: Pointer> Drop for Ring<T> {
+impl<T: Pointer, B> Drop for Ring<T, B> {
     fn drop(&mut self) {
         // SAFETY: `&mut self` excludes every producer and consumer
         while let Pop::Item(item) = unsafe { self.pop() } {
             drop(item);
         }
+    }
+}
+
+#[cfg(all(test, not(loom), target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    struct Item;
+
+    // SAFETY: no item is ever made
+    unsafe impl Pointer for Item {
+        fn into_ptr(self) -> *mut () {
+            unreachable!("no item is ever made")
+        }
+
+        unsafe fn from_ptr(_: *mut ()) -> Self {
+            unreachable!("no item is ever made")
+        }
+    }
+
+    /// Allocations are aligned to 16. What producers touch at every push, 48 bytes with what stands first in the
+    /// middle, ends in the second line at the latest, at its byte 32; 96 bytes from its beginning is the line
+    /// after that, in each of the four cases.
+    #[test]
+    fn producers_and_the_consumer_are_on_different_lines() {
+        assert!(std::mem::offset_of!(Ring<Item>, consumer) >= 96);
+        assert_eq!(std::mem::offset_of!(Ring<Item>, between), 32);
     }
 }

@@ -24,7 +24,7 @@ pub(crate) enum Handler {
     /// One by one.
     Each(EachFn),
     /// Several at once.
-    Batch(Batch),
+    Batch(Box<Batch>),
     /// A receiver takes them; or nobody does any more, and they are discarded.
     #[default]
     None,
@@ -49,26 +49,51 @@ pub(crate) enum Course {
     Abandoned,
 }
 
+/// What most subscriptions have nothing of.
+#[derive(Default)]
+pub(crate) struct Asides {
+    pub(crate) on_gap: Option<GapFn>,
+    pub(crate) on_final: Option<FinalFn>,
+    /// Who is given the runs, if that is an executor of the user's.
+    pub(crate) executor: Option<Arc<dyn Executor>>,
+}
+
+impl Asides {
+    pub(crate) fn boxed_if_any(self) -> Option<Box<Self>> {
+        let any = self.on_gap.is_some() || self.on_final.is_some() || self.executor.is_some();
+        any.then(|| Box::new(self))
+    }
+}
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Consumer {
     pub(crate) handler: Handler,
     /// True: the handler itself gets gap notices and the final message. Typed handlers do not.
     pub(crate) general: bool,
-    pub(crate) on_gap: Option<GapFn>,
-    pub(crate) on_final: Option<FinalFn>,
     /// The next thing in the mailbox is the notice of its own subscribing, which nothing comes before (L1).
     pub(crate) greeting: bool,
     pub(crate) course: Course,
     pub(crate) hooks: Option<Arc<Hooks>>,
-    /// Who is given the runs, if that is an executor of the user's.
-    pub(crate) executor: Option<Arc<dyn Executor>>,
+    pub(crate) asides: Option<Box<Asides>>,
     pub(crate) home: Option<Arc<dyn Home>>,
     /// Messages until the next one whose times are taken.
     pub(crate) sample_in: u32,
 }
 
 impl Consumer {
+    pub(crate) fn on_gap(&mut self) -> Option<&mut GapFn> {
+        self.asides.as_mut()?.on_gap.as_mut()
+    }
+
+    pub(crate) fn take_on_final(&mut self) -> Option<FinalFn> {
+        self.asides.as_mut()?.on_final.take()
+    }
+
+    pub(crate) fn executor(&self) -> Option<Arc<dyn Executor>> {
+        self.asides.as_ref()?.executor.clone()
+    }
+
     /// What waits is not handled any more.
     #[inline]
     pub(crate) fn is_discarding(&self) -> bool {

@@ -114,14 +114,16 @@ pub(super) fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
                 discard(message);
                 return envelope.complete(Handled::Filtered);
             }
-            let panics = duty.figures.panics.get();
+            let panics = duty.mailbox.figure(|seldom| &seldom.panics);
             hand_over(consumer, duty, message);
             flush_batch(consumer, duty);
-            envelope.complete(match duty.figures.panics.get() == panics {
-                _ if discarding => Handled::Closed,
-                true => Handled::Handled,
-                false => Handled::HandlerPanicked,
-            });
+            envelope.complete(
+                match duty.mailbox.figure(|seldom| &seldom.panics) == panics {
+                    _ if discarding => Handled::Closed,
+                    true => Handled::Handled,
+                    false => Handled::HandlerPanicked,
+                },
+            );
         }
     }
 }
@@ -142,18 +144,18 @@ pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) 
     // A filter that panics lets nothing through: what it protects from must not get in by that.
     let passes = catch(|| filter(message)).unwrap_or_else(|panic| {
         drop_panic(panic);
-        duty.figures.panics.add_alone(1);
+        duty.mailbox.seldom().panics.add_alone(1);
         false
     });
     if !passes {
-        duty.figures.filtered.add(1);
+        duty.mailbox.seldom().filtered.add(1);
     }
     passes
 }
 
 fn hand_over(consumer: &mut Consumer, duty: &Duty, message: Message) {
     if consumer.is_discarding() {
-        duty.figures.discarded.add_alone(1);
+        duty.mailbox.seldom().discarded.add_alone(1);
         return discard(message);
     }
     match &mut consumer.handler {
@@ -168,7 +170,7 @@ fn hand_over(consumer: &mut Consumer, duty: &Duty, message: Message) {
             }
         }
         Handler::None => {
-            duty.figures.discarded.add_alone(1);
+            duty.mailbox.seldom().discarded.add_alone(1);
             discard(message);
         }
     }
@@ -231,14 +233,14 @@ fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
 }
 
 fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
-    if consumer.on_gap.is_some() {
+    if consumer.on_gap().is_some() {
         // What came before the gap is handled before it is told.
         flush_batch(consumer, duty);
     }
     if consumer.is_discarding() {
         return;
     }
-    if let Some(on_gap) = &mut consumer.on_gap {
+    if let Some(on_gap) = consumer.on_gap() {
         let scope = scope::enter();
         let called = catch(|| on_gap(&gap));
         drop(scope);
@@ -260,7 +262,7 @@ fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
 }
 
 fn panicked(consumer: &mut Consumer, duty: &Duty, type_name: &'static str, panic: Panic) {
-    duty.figures.panics.add_alone(1);
+    duty.mailbox.seldom().panics.add_alone(1);
     let text = panic_text(&*panic);
     if let Some(home) = &consumer.home {
         let _scope = scope::enter();
@@ -274,7 +276,7 @@ fn panicked(consumer: &mut Consumer, duty: &Duty, type_name: &'static str, panic
     consumer.course = Course::Panicked;
     if let Handler::Batch(batch) = &mut consumer.handler {
         for message in batch.ready.drain(..) {
-            duty.figures.discarded.add_alone(1);
+            duty.mailbox.seldom().discarded.add_alone(1);
             discard(message);
         }
     }
@@ -308,7 +310,7 @@ fn discard(message: Message) {
 /// Tells that congestion is over, if it is.
 #[inline]
 pub(super) fn clear_congestion(consumer: &Consumer, duty: &Duty) {
-    if let Some(marks) = &duty.marks {
+    if let Some(marks) = duty.mailbox.marks() {
         clear(consumer, duty, marks);
     }
 }
@@ -346,9 +348,9 @@ pub(super) fn final_message(duty: &Subscriber) -> FinalMessage {
     FinalMessage {
         reason: duty.reason().unwrap_or(FinalReason::Unsubscribed),
         delivered: duty.figures.delivered.get(),
-        shed: duty.mailbox.total_shed(),
-        conflated: duty.mailbox.total_conflated(),
-        discarded: duty.figures.discarded.get(),
+        shed: duty.mailbox.figure(|seldom| &seldom.shed),
+        conflated: duty.mailbox.figure(|seldom| &seldom.conflated),
+        discarded: duty.mailbox.figure(|seldom| &seldom.discarded),
     }
 }
 
@@ -377,7 +379,7 @@ fn finish(consumer: &mut Consumer, duty: &Duty) {
             }
             flush_batch(consumer, duty);
         }
-        if let Some(on_final) = consumer.on_final.take() {
+        if let Some(on_final) = consumer.take_on_final() {
             let scope = scope::enter();
             let called = catch(|| on_final(&last));
             drop(scope);

@@ -104,7 +104,7 @@ impl Task {
     /// Gives the task to its executor.
     pub(crate) fn hand_over(mut self) {
         let Some(duty) = &mut self.duty else { return };
-        let executor = ConsumerCell::open(duty, |consumer, _| consumer.executor.clone());
+        let executor = ConsumerCell::open(duty, |consumer, _| consumer.executor());
         let _scope = scope::enter();
         // The executor may end with this very task, and be dropped in here.
         crate::sync::contain(move || {

@@ -24,20 +24,59 @@ impl Hooks {
     }
 }
 
-/// The message types that a subscription wants.
-#[derive(Debug, Default)]
-pub(crate) struct TypeFilter {
-    /// Empty: every type but the bus's own.
-    pub(crate) accepted: Box<[&'static TypeInfo]>,
-    /// The notices of subscriptions that come and go as well.
-    pub(crate) changes: bool,
+/// The message types that a subscription wants, and whether it wants the notices of subscriptions that come and
+/// go as well. Two words, and nothing behind them for the usual one type.
+#[derive(Debug)]
+pub(crate) enum TypeFilter {
+    /// Every type but the bus's own.
+    Any { changes: bool },
+    One {
+        changes: bool,
+        info: &'static TypeInfo,
+    },
+    Several {
+        changes: bool,
+        infos: Box<Box<[&'static TypeInfo]>>,
+    },
 }
 
 impl TypeFilter {
+    /// Of those types; of all if there are none.
+    pub(crate) fn new(accepted: Vec<&'static TypeInfo>, changes: bool) -> Self {
+        match accepted[..] {
+            [] => Self::Any { changes },
+            [info] => Self::One { changes, info },
+            _ => Self::Several {
+                changes,
+                infos: Box::new(accepted.into()),
+            },
+        }
+    }
+
+    /// The types, sorted by number. Empty: every type but the bus's own.
+    #[inline]
+    pub(crate) fn accepted(&self) -> &[&'static TypeInfo] {
+        match self {
+            Self::Any { .. } => &[],
+            Self::One { info, .. } => std::slice::from_ref(info),
+            Self::Several { infos, .. } => infos,
+        }
+    }
+
+    /// The notices of subscriptions that come and go as well.
+    #[inline]
+    pub(crate) fn changes(&self) -> bool {
+        match *self {
+            Self::Any { changes } | Self::One { changes, .. } | Self::Several { changes, .. } => {
+                changes
+            }
+        }
+    }
+
     /// The numbers of the types by which the subscription is to be found.
     pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
-        let changes = self.changes.then(|| CHANGE.id());
-        self.accepted.iter().map(|info| info.id()).chain(changes)
+        let changes = self.changes().then(|| CHANGE.id());
+        self.accepted().iter().map(|info| info.id()).chain(changes)
     }
 }
 

@@ -4,8 +4,10 @@
 #![expect(unsafe_code, reason = "the ring's consumer side wants the duty")]
 
 use super::filter::ConflateKey;
+use super::gaps::{Gaps, Seldom};
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
+use super::state::Marks;
 use super::waiting::Waiter;
 use crate::message::{Gap, Message, MessageId};
 use crate::queue::ring::{MAX_SLOTS, Ring};
@@ -14,7 +16,6 @@ use crate::queue::shedding::{Evicted, Shedding};
 use crate::queue::spill::Retired;
 use crate::queue::{Close, Pinned, Pop, Push};
 use crate::stats::Counter;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::unmodelled::Arc;
 use std::time::Duration;
@@ -96,20 +97,38 @@ impl Budget {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    queue: Queue,
-    policy: Policy,
+    /// Not used where there is a [`Special::shedding`] queue.
+    ring: MailboxRing,
+}
+
+/// The ring of a mailbox, with all else of it in the middle.
+pub(crate) type MailboxRing = Ring<Parcel, Books>;
+
+/// What a mailbox has besides its ring. Publishers read the first two fields with every message, and so nothing
+/// that the consumer writes is on their cache line.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Books {
     /// Beyond so many waiting messages there is no room. For a spilling mailbox without a limit of its own it
     /// is what it was granted of the bus's budget.
     limit: AtomicU64,
-    /// How many wait is to be known exactly, at any time: by the policy, or for the sake of marks.
-    is_exact: bool,
+    special: Option<Box<Special>>,
+    policy: Policy,
     gaps: Gaps,
 }
 
+/// What most mailboxes have nothing of.
 #[derive(Debug)]
-enum Queue {
-    Ring(Ring<Parcel>),
-    Shedding(Box<Shedding<ConflateKey, Parcel>>),
+struct Special {
+    marks: Option<Marks>,
+    /// Takes the place of the ring, for policies that move the head.
+    shedding: Option<Shedding<ConflateKey, Parcel>>,
+}
+
+/// Where messages wait.
+enum Queue<'a> {
+    Ring(&'a MailboxRing),
+    Shedding(&'a Shedding<ConflateKey, Parcel>),
 }
 
 #[derive(Debug)]
@@ -129,33 +148,13 @@ enum Policy {
     Conflate,
 }
 
-/// What was shed and not told yet.
-#[derive(Debug)]
-struct Gaps {
-    /// The position that the notice belongs before; `NOTHING` if there is none.
-    at: AtomicU64,
-    pending: Mutex<Pending>,
-    total: Counter,
-    conflated: Counter,
-}
-
-const NOTHING: u64 = u64::MAX;
-
-/// See [`Gaps`].
-#[derive(Debug, Default)]
-struct Pending {
-    gap: Option<Gap>,
-    /// The final message has its totals: nothing is shed any more.
-    is_sealed: bool,
-}
-
 impl Mailbox {
-    /// The caller has checked the options. `has_marks` says that its depth is of interest to others.
+    /// The caller has checked the options.
     pub(crate) fn new(
         overflow: &Overflow,
         capacity: usize,
+        marks: Option<Marks>,
         budget: &Arc<Budget>,
-        has_marks: bool,
     ) -> Self {
         let (policy, limit) = match overflow {
             Overflow::Spill { limit } => {
@@ -183,24 +182,41 @@ impl Mailbox {
             Overflow::DropOldest => (Policy::DropOldest, capacity as u64),
             Overflow::Conflate(_) => (Policy::Conflate, capacity as u64),
         };
-        let queue = match policy {
-            Policy::DropOldest | Policy::Conflate => Queue::Shedding(Box::default()),
-            _ => Queue::Ring(Ring::new(capacity)),
-        };
-        let spills_freely = matches!(
-            policy,
-            Policy::Spill {
-                limit: u64::MAX,
-                ..
-            }
-        );
-        Self {
-            queue,
-            policy,
+        let sheds = matches!(policy, Policy::DropOldest | Policy::Conflate);
+        let special = (sheds || marks.is_some()).then(|| {
+            let shedding = sheds.then(Shedding::default);
+            Box::new(Special { marks, shedding })
+        });
+        let books = Books {
             limit: AtomicU64::new(limit),
-            is_exact: has_marks || !spills_freely,
+            special,
+            policy,
             gaps: Gaps::new(),
+        };
+        let slots = if sheds { 1 } else { capacity };
+        Self {
+            ring: Ring::around(books, slots),
         }
+    }
+
+    #[inline(always)]
+    fn books(&self) -> &Books {
+        self.ring.between()
+    }
+
+    #[inline(always)]
+    fn queue(&self) -> Queue<'_> {
+        let special = self.books().special.as_ref();
+        match special.and_then(|special| special.shedding.as_ref()) {
+            None => Queue::Ring(&self.ring),
+            Some(queue) => Queue::Shedding(queue),
+        }
+    }
+
+    /// High-water and low-water marks, where there are any.
+    #[inline(always)]
+    pub(crate) fn marks(&self) -> Option<&Marks> {
+        self.books().special.as_ref()?.marks.as_ref()
     }
 
     /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox to
@@ -213,12 +229,12 @@ impl Mailbox {
         left: &mut Option<Left>,
         pinned: &impl Pinned,
     ) -> Offer {
-        let ring = match &self.queue {
+        let ring = match self.queue() {
             Queue::Ring(ring) => ring,
             Queue::Shedding(queue) => return self.offer_shedding(queue, parcel, key, left),
         };
         // Relaxed: a limit may be seen late.
-        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = ring.between().limit.load(Ordering::Relaxed);
         match ring.push(parcel, limit, pinned) {
             Push::Queued { .. } => Offer::Queued,
             Push::Submit { .. } => Offer::Submit,
@@ -229,7 +245,7 @@ impl Mailbox {
 
     /// Offers a message past every limit: for who must not wait, and for marks that somebody waits for.
     pub(crate) fn offer_unlimited(&self, parcel: Parcel, pinned: &impl Pinned) -> Offer {
-        let push = match &self.queue {
+        let push = match self.queue() {
             Queue::Ring(ring) => ring.push(parcel, u64::MAX, pinned),
             Queue::Shedding(queue) => queue.push_mark(parcel),
         };
@@ -241,8 +257,8 @@ impl Mailbox {
     }
 
     #[cold]
-    fn overflow(&self, ring: &Ring<Parcel>, mut parcel: Parcel, pinned: &impl Pinned) -> Offer {
-        match &self.policy {
+    fn overflow(&self, ring: &MailboxRing, mut parcel: Parcel, pinned: &impl Pinned) -> Offer {
+        match &self.books().policy {
             Policy::Spill { limit, budget } => loop {
                 let Some(granted) = self.grow(*limit, budget) else {
                     return self.shed(ring, parcel, Refusal::Shed);
@@ -269,17 +285,15 @@ impl Mailbox {
 
     /// Takes more of the budget, up to `limit`. The new bound, or none if there is no more to be had.
     fn grow(&self, limit: u64, budget: &Budget) -> Option<u64> {
+        let current = &self.books().limit;
         // Relaxed: a bound may be seen late; the exchange below decides.
-        let granted = self.limit.load(Ordering::Relaxed);
+        let granted = current.load(Ordering::Relaxed);
         if granted >= limit || !budget.take() {
             return None;
         }
         let next = granted.saturating_add(GRANT).min(limit);
         // Relaxed: a number, nothing is read through it.
-        match self
-            .limit
-            .compare_exchange(granted, next, Ordering::Relaxed, Ordering::Relaxed)
-        {
+        match current.compare_exchange(granted, next, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => Some(next),
             Err(other) => {
                 budget.give_back(GRANT);
@@ -290,21 +304,21 @@ impl Mailbox {
 
     /// Books that the message itself is shed; gives the refusal that it then is.
     pub(crate) fn shed_newest(&self, parcel: Parcel) -> (Refusal, Parcel) {
-        let position = match &self.queue {
+        let position = match self.queue() {
             Queue::Ring(ring) => ring.pushed(),
             Queue::Shedding(_) => 0,
         };
         self.book(parcel, position, Refusal::Shed)
     }
 
-    fn shed(&self, ring: &Ring<Parcel>, parcel: Parcel, why: Refusal) -> Offer {
+    fn shed(&self, ring: &MailboxRing, parcel: Parcel, why: Refusal) -> Offer {
         let (why, parcel) = self.book(parcel, ring.pushed(), why);
         Offer::Refused(why, parcel)
     }
 
     fn book(&self, mut parcel: Parcel, position: u64, why: Refusal) -> (Refusal, Parcel) {
         let id = parcel.message_id();
-        if id.is_some_and(|id| !self.gaps.record(id, position)) {
+        if id.is_some_and(|id| !self.books().gaps.record(id, position)) {
             return (Refusal::Closed, parcel);
         }
         if let Parcel::Marked(envelope) = &mut parcel {
@@ -313,6 +327,7 @@ impl Mailbox {
         (why, parcel)
     }
 
+    #[cold]
     fn offer_shedding(
         &self,
         queue: &Shedding<ConflateKey, Parcel>,
@@ -321,10 +336,10 @@ impl Mailbox {
         out: &mut Option<Left>,
     ) -> Offer {
         // Relaxed: it does not change for this policy.
-        let capacity = self.limit.load(Ordering::Relaxed) as usize;
+        let capacity = self.books().limit.load(Ordering::Relaxed) as usize;
         let book = |oldest: &Parcel| {
             if let Some(id) = oldest.message_id() {
-                let is_booked = self.gaps.record(id, 0);
+                let is_booked = self.books().gaps.record(id, 0);
                 debug_assert!(
                     is_booked,
                     "the queue is open, so the final message is not due"
@@ -335,7 +350,7 @@ impl Mailbox {
         match evicted {
             Evicted::None => {}
             Evicted::Conflated(older) => {
-                self.gaps.conflated.add(1);
+                self.books().gaps.seldom().conflated.add(1);
                 *out = Some(Left {
                     parcel: older,
                     shed: false,
@@ -363,7 +378,7 @@ impl Mailbox {
     }
 
     pub(crate) fn close(&self) -> Close {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.close(),
             Queue::Shedding(queue) => queue.close(),
         }
@@ -371,7 +386,7 @@ impl Mailbox {
 
     /// Has the consumer tell a gap soon, not only before the next message. True if the caller has the duty now.
     pub(crate) fn notify(&self) -> bool {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.notify(),
             Queue::Shedding(queue) => queue.notify(),
         }
@@ -379,14 +394,14 @@ impl Mailbox {
 
     /// Takes the duty if the consumer is parked. True if the caller has it now.
     pub(crate) fn unpark(&self) -> bool {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.unpark(),
             Queue::Shedding(queue) => queue.unpark(),
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.is_closed(),
             Queue::Shedding(queue) => queue.is_closed(),
         }
@@ -394,8 +409,8 @@ impl Mailbox {
 
     /// The ring, if that is what it is. For tests.
     #[cfg(any(loom, feature = "internals"))]
-    pub(crate) fn ring(&self) -> Option<&Ring<Parcel>> {
-        match &self.queue {
+    pub(crate) fn ring(&self) -> Option<&MailboxRing> {
+        match self.queue() {
             Queue::Ring(ring) => Some(ring),
             Queue::Shedding(_) => None,
         }
@@ -403,12 +418,12 @@ impl Mailbox {
 
     /// True if what it sheds is what a limit beyond its ring, the bus's budget or its own, leaves no room for (R4).
     pub(crate) fn spills(&self) -> bool {
-        matches!(self.policy, Policy::Spill { .. })
+        matches!(self.books().policy, Policy::Spill { .. })
     }
 
     /// How many messages wait, marks included. May be old news.
     pub(crate) fn depth(&self) -> u64 {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.pushed().saturating_sub(ring.freed()),
             Queue::Shedding(queue) => queue.waiting() as u64,
         }
@@ -416,26 +431,45 @@ impl Mailbox {
 
     /// How many messages were ever accepted, marks included.
     pub(crate) fn accepted(&self) -> u64 {
-        match &self.queue {
+        match self.queue() {
             Queue::Ring(ring) => ring.pushed(),
             Queue::Shedding(queue) => queue.pushed(),
         }
     }
 
-    pub(crate) fn total_shed(&self) -> u64 {
-        self.gaps.total.get()
+    /// The figures of what seldom happens, to be added to.
+    pub(crate) fn seldom(&self) -> &Seldom {
+        self.books().gaps.seldom()
     }
 
-    pub(crate) fn total_conflated(&self) -> u64 {
-        self.gaps.conflated.get()
+    /// One of those, to be read.
+    pub(crate) fn figure(&self, of: impl FnOnce(&Seldom) -> &Counter) -> u64 {
+        let seldom = self.books().gaps.seldom_if_any();
+        seldom.map_or(0, |seldom| of(seldom).get())
     }
 
     /// The limit of the wait, and where to register for it, if the policy is to wait.
     pub(crate) fn blocking(&self) -> Option<(Option<Duration>, &RoomWaiters<Waiter>)> {
-        match &self.policy {
+        match &self.books().policy {
             Policy::Block { timeout, room } => Some((*timeout, room)),
             _ => None,
         }
+    }
+}
+
+impl Books {
+    /// How many wait is to be known exactly, at any time: by the policy, or for the sake of marks.
+    #[inline]
+    fn is_exact(&self) -> bool {
+        let spills_freely = matches!(
+            self.policy,
+            Policy::Spill {
+                limit: u64::MAX,
+                ..
+            }
+        );
+        let has_marks = self.special.as_ref().is_some_and(|it| it.marks.is_some());
+        has_marks || !spills_freely
     }
 }
 
@@ -446,7 +480,7 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn pop(&self) -> Pop<Parcel> {
-        match &self.queue {
+        match self.queue() {
             // SAFETY: guaranteed by caller
             Queue::Ring(ring) => unsafe { ring.pop() },
             Queue::Shedding(queue) => queue.pop(),
@@ -460,12 +494,12 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn publish_freed(&self, each: bool) {
-        let Queue::Ring(ring) = &self.queue else {
+        let Queue::Ring(ring) = self.queue() else {
             return;
         };
         // SAFETY: guaranteed by caller
         let unpublished = unsafe { ring.unpublished() };
-        if each && !self.is_exact && unpublished < ring.slots() as u64 / 2 {
+        if each && !ring.between().is_exact() && unpublished < ring.slots() as u64 / 2 {
             return;
         }
         // SAFETY: guaranteed by caller
@@ -481,25 +515,20 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn due_gap(&self, before_next: bool) -> Option<Gap> {
-        // Relaxed: whoever published the next message after a shedding publish had returned made this visible
-        // with it (Acquire in `pop`).
-        let at = self.gaps.at.load(Ordering::Relaxed);
-        if at == NOTHING {
-            return None;
-        }
-        if let (true, Queue::Ring(ring)) = (before_next, &self.queue) {
+        let at = self.books().gaps.due()?;
+        if let (true, Queue::Ring(ring)) = (before_next, self.queue()) {
             // SAFETY: guaranteed by caller
             let next = unsafe { ring.head() } - 1;
             if next < at {
                 return None;
             }
         }
-        self.gaps.take()
+        self.books().gaps.take()
     }
 
     /// The gap notice that belongs before the final message, if there is one. Nothing is shed from here on.
     pub(crate) fn last_gap(&self) -> Option<Gap> {
-        self.gaps.seal()
+        self.books().gaps.seal()
     }
 
     /// Gives up the duty, if there is nothing to do.
@@ -508,7 +537,7 @@ impl Mailbox {
     /// The caller has the duty, and has it no more when this returns true.
     pub(crate) unsafe fn park(&self, retire: impl FnOnce(Retired<Parcel>)) -> bool {
         self.return_grants();
-        match &self.queue {
+        match self.queue() {
             // SAFETY: guaranteed by caller
             Queue::Ring(ring) => unsafe { ring.park(retire) },
             Queue::Shedding(queue) => queue.park(),
@@ -519,7 +548,7 @@ impl Mailbox {
 impl Mailbox {
     /// Wakes publishers that wait for room: there is some, or there will never be.
     pub(crate) fn wake_blocked(&self) {
-        if let Policy::Block { room, .. } = &self.policy {
+        if let Policy::Block { room, .. } = &self.books().policy {
             for waiter in room.take() {
                 waiter.wake();
             }
@@ -528,68 +557,20 @@ impl Mailbox {
 
     /// Gives back what was granted of the budget beyond the ring.
     pub(crate) fn return_grants(&self) {
-        let (Policy::Spill { limit, budget }, Queue::Ring(ring)) = (&self.policy, &self.queue)
-        else {
+        let Queue::Ring(ring) = self.queue() else {
+            return;
+        };
+        let books = ring.between();
+        let Policy::Spill { limit, budget } = &books.policy else {
             return;
         };
         let base = (*limit).min(ring.slots() as u64);
         // Relaxed: a limit may be seen late; who pushed by the old one had its position granted.
-        if self.limit.load(Ordering::Relaxed) != base {
+        if books.limit.load(Ordering::Relaxed) != base {
             // Relaxed: as above; the swap makes sure that each grant is given back once.
-            let granted = self.limit.swap(base, Ordering::Relaxed);
+            let granted = books.limit.swap(base, Ordering::Relaxed);
             budget.give_back((granted - base).div_ceil(GRANT) * GRANT);
         }
-    }
-}
-
-impl Gaps {
-    fn new() -> Self {
-        Self {
-            at: AtomicU64::new(NOTHING),
-            pending: Mutex::new(Pending::default()),
-            total: Counter::default(),
-            conflated: Counter::default(),
-        }
-    }
-
-    /// False if it comes too late: what did not get in before the end was not shed, but found it closed.
-    fn record(&self, id: MessageId, position: u64) -> bool {
-        let mut pending = self.pending.lock();
-        if pending.is_sealed {
-            return false;
-        }
-        self.total.add_alone(1);
-        match &mut pending.gap {
-            Some(gap) => {
-                gap.count += 1;
-                gap.last = id;
-            }
-            gap => {
-                *gap = Some(Gap {
-                    count: 1,
-                    first: id,
-                    last: id,
-                });
-                // Relaxed: under the lock against `take`; made visible by what the publisher does next.
-                self.at.store(position, Ordering::Relaxed);
-            }
-        }
-        true
-    }
-
-    fn take(&self) -> Option<Gap> {
-        let mut pending = self.pending.lock();
-        // Relaxed: under the lock, as in `record`.
-        self.at.store(NOTHING, Ordering::Relaxed);
-        pending.gap.take()
-    }
-
-    fn seal(&self) -> Option<Gap> {
-        let mut pending = self.pending.lock();
-        pending.is_sealed = true;
-        // Relaxed: under the lock, as in `record`.
-        self.at.store(NOTHING, Ordering::Relaxed);
-        pending.gap.take()
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod consumer;
 pub(crate) mod deliver;
 pub(crate) mod executor;
 pub(crate) mod filter;
+mod gaps;
 #[cfg(any(loom, feature = "internals"))]
 #[allow(unreachable_pub, reason = "tests reach it through `internals`")]
 pub(crate) mod hold;
@@ -44,23 +45,20 @@ use waiting::Completion;
 #[must_use = "dropping a subscription unsubscribes"]
 pub struct Subscription {
     subscriber: Arc<Subscriber>,
-    home: Arc<dyn Home>,
-    on_drop: OnDrop,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OnDrop {
-    Unsubscribe,
-    Nothing,
+    /// `None` once the handle is given up: then dropping it does nothing.
+    home: Option<Arc<dyn Home>>,
 }
 
 impl Subscription {
     pub(crate) fn new(subscriber: Arc<Subscriber>, home: Arc<dyn Home>) -> Self {
         Self {
             subscriber,
-            home,
-            on_drop: OnDrop::Unsubscribe,
+            home: Some(home),
         }
+    }
+
+    fn home(&self) -> &dyn Home {
+        self.home.as_deref().expect("a handle that is not given up")
     }
 
     pub(crate) fn subscriber(&self) -> &Arc<Subscriber> {
@@ -82,7 +80,7 @@ impl Subscription {
     /// The name of the topic that it is on.
     #[must_use]
     pub fn topic_name(&self) -> &str {
-        self.home.topic_name()
+        self.home().topic_name()
     }
 
     /// Ends the subscription. What was accepted is still delivered, and then the final message; a publish that
@@ -90,7 +88,8 @@ impl Subscription {
     ///
     /// Does not wait, does nothing if it has ended already, and is legal anywhere, in its own handler too.
     pub fn unsubscribe(&self) {
-        self.home.close(&self.subscriber, FinalReason::Unsubscribed);
+        self.home()
+            .close(&self.subscriber, FinalReason::Unsubscribed);
     }
 
     /// Waits until the subscription is done: its final run has returned, and its handler with all that it
@@ -137,12 +136,12 @@ impl Subscription {
     /// True: it was on its topic's list just now. False: it is not, and will never be again.
     #[must_use]
     pub fn is_subscribed(&self) -> bool {
-        !self.subscriber.mailbox.is_closed() && self.home.is_listed(&self.subscriber)
+        !self.subscriber.mailbox.is_closed() && self.home().is_listed(&self.subscriber)
     }
 
     /// Gives the handle up, and keeps the subscription until its topic is closed or the bus shuts down.
     pub fn detach(mut self) {
-        self.on_drop = OnDrop::Nothing;
+        self.home = None;
     }
 
     /// Waits until everything that was accepted before this call has been handled.
@@ -202,7 +201,7 @@ impl fmt::Debug for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if self.on_drop == OnDrop::Unsubscribe {
+        if self.home.is_some() {
             self.unsubscribe();
         }
     }

@@ -238,7 +238,7 @@ impl Receiver {
             match duty.pop() {
                 Pop::Item(parcel) => {
                     // Congestion is judged by what is told to be free.
-                    duty.publish_freed(duty.marks.is_none());
+                    duty.publish_freed(duty.mailbox.marks().is_none());
                     let gap = ConsumerCell::open(duty, |consumer, duty| {
                         deliver::gap_before(consumer, duty)
                     });
@@ -304,7 +304,7 @@ fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
 }
 
 fn clear_congestion(duty: &mut Duty) {
-    if duty.marks.is_some() {
+    if duty.mailbox.marks().is_some() {
         ConsumerCell::open(duty, |consumer, duty| {
             deliver::clear_congestion(consumer, duty);
         });

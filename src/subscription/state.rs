@@ -28,8 +28,6 @@ use crate::sync::{Canary, Parker};
 use crate::worker::{Outcome, Pool, Run};
 use std::cell::Cell;
 use std::marker::PhantomData;
-#[cfg(all(target_pointer_width = "64", not(loom)))]
-use std::mem::offset_of;
 use std::ops::Deref;
 
 /// A subscription's place in the world: what it needs of its topic and its bus, neither of which this layer
@@ -56,56 +54,41 @@ pub(crate) trait Home: Send + Sync {
 /// How often an inline run begins again because something came while it was about to rest.
 const INLINE_RUNS: u32 = 16;
 
-/// See the module. The fields are in this order, so that what publishers look at for each message is on no line
-/// that the consumer writes for each message: see the assertion below.
+/// See the module. The fields stand in the order of who writes them: first what publishers write, then what the
+/// consumer does with every message, and behind that, on other cache lines, what publishers only read.
 #[repr(C)]
 pub(crate) struct Subscriber {
+    /// Ends with the consumer's side of the ring.
     pub(crate) mailbox: Mailbox,
-    // Read by publishers.
-    pub(crate) types: TypeFilter,
-    pub(crate) wake: Wake,
-    pub(crate) marks: Option<Box<Marks>>,
-    /// Owned by the consumer, and gone when that is.
-    pub(crate) hooks: Option<Weak<Hooks>>,
-    pub(crate) id: u64,
-    // Written by the consumer.
     pub(crate) consumer: ConsumerCell,
     pub(crate) figures: Figures,
-    // Seldom looked at.
     pub(crate) completion: Completion<FinalMessage>,
+    pub(crate) name: Arc<str>,
+    pub(crate) id: u64,
+    /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
+    pub(crate) place: Place,
+    pub(crate) types: TypeFilter,
+    /// Owned by the consumer, and gone when that is.
+    pub(crate) hooks: Option<Weak<Hooks>>,
+    pub(crate) wake: Wake,
+    /// Why it ended, as the first close says: 0 while it is open.
+    reason: AtomicU32,
     /// A publisher has to run code of the user's before it can offer a message: a closure filter, a key.
     pub(crate) is_slow: bool,
     /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7).
     pub(crate) filters_itself: bool,
-    /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
-    pub(crate) place: Place,
-    pub(crate) name: Arc<str>,
-    /// Why it ended, as the first close says: 0 while it is open.
-    reason: AtomicU32,
     pub(crate) panic_policy: PanicPolicy,
     /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
     pub(crate) canary: Canary,
 }
 
-#[cfg(all(target_pointer_width = "64", not(loom)))]
-const _: () = assert!(
-    offset_of!(Subscriber, consumer) % 64 == 0,
-    "the consumer writes to a line that publishers read"
-);
-
-/// Statistics of a subscription; see `stats.rs` for who writes what.
+/// Statistics of a subscription, but for those of what seldom happens, which the mailbox keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    /// By publishers: declined by the closure.
-    pub(crate) filtered: Counter,
-    /// By publishers: panics of the filter or the key function.
-    pub(crate) hook_panics: Counter,
     /// By those who flush: marks that the mailbox accepted.
     pub(crate) marks: Counter,
     /// By the consumer.
     pub(crate) delivered: Counter,
-    pub(crate) discarded: Counter,
-    pub(crate) panics: Counter,
     pub(crate) high_water: Counter,
     pub(crate) times: OnceLock<Box<Times>>,
 }
@@ -200,7 +183,6 @@ pub(crate) struct Parts {
     pub(crate) consumer: ConsumerCell,
     pub(crate) wake: Wake,
     pub(crate) hooks: Option<Weak<Hooks>>,
-    pub(crate) marks: Option<Box<Marks>>,
     pub(crate) types: TypeFilter,
     pub(crate) is_slow: bool,
     pub(crate) filters_itself: bool,
@@ -233,7 +215,6 @@ impl Subscriber {
             consumer,
             wake,
             hooks,
-            marks,
             types,
             is_slow,
             ..
@@ -250,7 +231,6 @@ impl Subscriber {
             consumer,
             wake,
             hooks,
-            marks,
             types,
             is_slow,
             filters_itself,

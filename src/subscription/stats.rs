@@ -50,28 +50,23 @@ pub struct SubscriptionStats {
 
 impl SubscriptionStats {
     pub(crate) fn of(subscriber: &Subscriber) -> Self {
-        let figures = &subscriber.figures;
+        let (figures, mailbox) = (&subscriber.figures, &subscriber.mailbox);
         let times = figures.times.get();
         Self {
             id: subscriber.id,
             name: Arc::clone(&subscriber.name),
-            offered: subscriber
-                .mailbox
-                .accepted()
-                .saturating_sub(figures.marks.get()),
-            filtered: figures.filtered.get(),
-            shed: subscriber.mailbox.total_shed(),
-            conflated: subscriber.mailbox.total_conflated(),
+            offered: mailbox.accepted().saturating_sub(figures.marks.get()),
+            filtered: mailbox.figure(|seldom| &seldom.filtered),
+            shed: mailbox.figure(|seldom| &seldom.shed),
+            conflated: mailbox.figure(|seldom| &seldom.conflated),
             delivered: figures.delivered.get(),
-            discarded: figures.discarded.get(),
-            panics: figures.panics.get() + figures.hook_panics.get(),
-            depth: subscriber.mailbox.depth(),
+            discarded: mailbox.figure(|seldom| &seldom.discarded),
+            panics: mailbox.figure(|seldom| &seldom.panics)
+                + mailbox.figure(|seldom| &seldom.hook_panics),
+            depth: mailbox.depth(),
             high_water: figures.high_water.get(),
-            congested: subscriber
-                .marks
-                .as_ref()
-                .is_some_and(|marks| marks.is_raised()),
-            closed: subscriber.mailbox.is_closed(),
+            congested: mailbox.marks().is_some_and(|marks| marks.is_raised()),
+            closed: mailbox.is_closed(),
             done: subscriber.is_done(),
             queue_wait: times.map(|times| times.queue_wait()).unwrap_or_default(),
             handler_time: times.map(|times| times.handler()).unwrap_or_default(),

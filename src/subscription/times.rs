@@ -2,16 +2,18 @@
 //! runs it, read by anybody.
 
 use crate::message::{TypeInfo, type_by_id};
-use crate::stats::{Counter, Durations, Histogram};
+use crate::stats::{Counter, Durations, Histograms};
 
 /// One message in so many has its times taken, the first one included.
 pub(crate) const SAMPLE_INTERVAL: u32 = 64;
 
+const QUEUE_WAIT: usize = 0;
+const HANDLER: usize = 1;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
-    queue_wait: Histogram,
-    handler: Histogram,
+    histograms: Histograms<2>,
     slowest_nanos: Counter,
     /// Its number plus one; 0 if there is none yet.
     slowest_type: Counter,
@@ -19,8 +21,8 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) fn record(&self, waited: u64, took: u64, info: &TypeInfo) {
-        self.queue_wait.record_alone(waited);
-        self.handler.record_alone(took);
+        self.histograms.record_alone(QUEUE_WAIT, waited);
+        self.histograms.record_alone(HANDLER, took);
         if took >= self.slowest_nanos.get() {
             self.slowest_nanos.raise_alone(took);
             let old = self.slowest_type.get();
@@ -30,11 +32,11 @@ impl Times {
     }
 
     pub(crate) fn queue_wait(&self) -> Durations {
-        self.queue_wait.snapshot()
+        self.histograms.snapshot(QUEUE_WAIT)
     }
 
     pub(crate) fn handler(&self) -> Durations {
-        self.handler.snapshot()
+        self.histograms.snapshot(HANDLER)
     }
 
     pub(crate) fn slowest(&self) -> Option<(u64, &'static TypeInfo)> {

@@ -5,7 +5,6 @@ use super::scope;
 use crate::error::WaitError;
 use crate::sync::unmodelled::Arc;
 use crate::sync::{Mutex, Parker};
-use smallvec::SmallVec;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -79,13 +78,13 @@ pub(crate) struct Completion<T>(Mutex<State<T>>);
 
 #[derive(Debug)]
 enum State<T> {
-    Pending(SmallVec<[Waiter; 1]>),
+    Pending(Vec<Waiter>),
     Done(T),
 }
 
 impl<T: Copy> Completion<T> {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(State::Pending(SmallVec::new())))
+        Self(Mutex::new(State::Pending(Vec::new())))
     }
 
     pub(crate) fn get(&self) -> Option<T> {
@@ -104,7 +103,7 @@ impl<T: Copy> Completion<T> {
             }
             match std::mem::replace(&mut *state, State::Done(value)) {
                 State::Pending(waiters) => waiters,
-                State::Done(_) => SmallVec::new(),
+                State::Done(_) => Vec::new(),
             }
         };
         for waiter in waiters {

@@ -30,6 +30,6 @@ pub(crate) use unwind::{Panic, catch, contain};
 pub(crate) mod unmodelled {
     #[cfg(test)]
     pub(crate) use ::std::sync::atomic::AtomicUsize;
-    pub(crate) use ::std::sync::atomic::{AtomicU32, AtomicU64};
+    pub(crate) use ::std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
     pub(crate) use ::std::sync::{Arc, OnceLock, RwLock, Weak};
 }

@@ -158,7 +158,7 @@ impl Aftermath {
                 );
                 scope::drop_in_scope(hooks);
             }
-            if let Some(marks) = &subscriber.marks {
+            if let Some(marks) = subscriber.mailbox.marks() {
                 marks.end_raise();
                 // It may be over by now, and nobody could tell.
                 subscriber.notify().into_iter().for_each(Duty::submit);

@@ -201,10 +201,16 @@ impl Home for Alive {
 
     fn count(&self, subscriber: &Subscriber) {
         let ended = &self.node.ended;
-        ended.filtered.add(subscriber.figures.filtered.get());
-        ended.shed.add(subscriber.mailbox.total_shed());
+        ended
+            .filtered
+            .add(subscriber.mailbox.figure(|seldom| &seldom.filtered));
+        ended
+            .shed
+            .add(subscriber.mailbox.figure(|seldom| &seldom.shed));
         ended.delivered.add(subscriber.figures.delivered.get());
-        ended.discarded.add(subscriber.figures.discarded.get());
+        ended
+            .discarded
+            .add(subscriber.mailbox.figure(|seldom| &seldom.discarded));
     }
 
     fn finished(&self, subscriber: &Arc<Subscriber>) {

@@ -278,7 +278,7 @@ fn prepare(
                 key,
             }),
             None => {
-                subscriber.figures.filtered.add(1);
+                subscriber.mailbox.seldom().filtered.add(1);
                 receipt.filtered += 1;
             }
         }
@@ -303,7 +303,7 @@ fn run_hooks(
         passes.then(|| hooks.key.as_ref().map(|key| key(message)))
     };
     catch(run).unwrap_or_else(|panic| {
-        subscriber.figures.hook_panics.add(1);
+        subscriber.mailbox.seldom().hook_panics.add(1);
         crate::sync::contain(|| drop(panic));
         None
     })
@@ -342,7 +342,7 @@ impl Offers<'_, '_> {
             Offered::Queued(duty) => self.queued(duty),
             Offered::Refused(why, parcel) => self.refuse(why, parcel, entry, || node.alive()),
         }
-        if left.is_some() || subscriber.marks.is_some() {
+        if left.is_some() || subscriber.mailbox.marks().is_some() {
             self.note(entry, left);
         }
     }
@@ -369,7 +369,7 @@ impl Offers<'_, '_> {
                 Offered::Queued(duty) => self.queued(duty),
                 Offered::Refused(why, parcel) => self.refuse(why, parcel, entry, || alive.clone()),
             }
-            if left.is_some() || subscriber.marks.is_some() {
+            if left.is_some() || subscriber.mailbox.marks().is_some() {
                 self.note(entry, left);
             }
             self.after.unpinned.push((subscriber, alive));
@@ -437,8 +437,8 @@ impl Offers<'_, '_> {
         }
         let depth = subscriber.mailbox.depth();
         if subscriber
-            .marks
-            .as_ref()
+            .mailbox
+            .marks()
             .is_some_and(|marks| depth >= marks.high)
         {
             self.raise_congestion(entry);
@@ -448,8 +448,8 @@ impl Offers<'_, '_> {
     fn raise_congestion(&mut self, entry: Entry) {
         let subscriber = entry.get();
         if subscriber
-            .marks
-            .as_ref()
+            .mailbox
+            .marks()
             .is_some_and(|marks| marks.begin_raise())
         {
             let depth = subscriber.mailbox.depth();

@@ -5,7 +5,9 @@ use crate::error::{MAX_NAME_LEN, SubscribeError};
 use crate::message::{
     CHANGE, ChangeKind, FinalMessage, Gap, Message, MessageType, TypeInfo, default_type,
 };
-use crate::subscription::consumer::{Batch, Consumer, ConsumerCell, FinalFn, GapFn, Handler};
+use crate::subscription::consumer::{
+    Asides, Batch, Consumer, ConsumerCell, FinalFn, GapFn, Handler,
+};
 use crate::subscription::filter::{FilterFn, Hooks, TypeFilter};
 use crate::subscription::mailbox::Mailbox;
 use crate::subscription::parcel::Parcel;
@@ -20,7 +22,7 @@ use std::any::TypeId;
 use std::fmt;
 
 /// How many messages a mailbox holds if nothing else is said: the slots of its ring.
-pub(crate) const DEFAULT_CAPACITY: usize = 32;
+pub(crate) const DEFAULT_CAPACITY: usize = 16;
 
 /// How many messages a batch has at most if nothing else is said.
 const DEFAULT_BATCH: usize = 64;
@@ -121,7 +123,7 @@ impl SubscriptionBuilder {
 
     /// How many messages its mailbox holds: exactly so many wait at most, not counting the one that is being
     /// handled. For [`Overflow::Spill`] it is the size of the ring, rounded up to a power of two, and only what
-    /// is beyond is spilled. Default: 32.
+    /// is beyond is spilled. Default: 16.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
@@ -251,7 +253,7 @@ impl SubscriptionBuilder {
             max,
             ready: Vec::new(),
         };
-        self.build(Handler::Batch(batch), true)
+        self.build(Handler::Batch(Box::new(batch)), true)
     }
 
     /// Subscribes a receiver, from which its owner takes messages.
@@ -358,7 +360,7 @@ impl SubscriptionBuilder {
         self.check()?;
         let alive = Arc::clone(&self.alive);
         let (subscriber, duty) = self.into_subscriber(handler, general, wake);
-        if subscriber.types.changes {
+        if subscriber.types.changes() {
             let first = CHANGE.message(subscriber.change(&alive.node.name, ChangeKind::Subscribed));
             let parcel = Parcel::Message(first.into_one_delivery());
             let offered = subscriber.offer_unlimited(parcel, &crate::epoch::pin());
@@ -384,12 +386,8 @@ impl SubscriptionBuilder {
         let core = &self.alive.core;
         let id = core.next_id();
         let total_order = self.alive.node.has_total_order();
-        let mailbox = Mailbox::new(
-            &self.overflow,
-            self.capacity,
-            &core.budget,
-            self.marks.is_some(),
-        );
+        let marks = self.marks.map(|(high, low)| Marks::new(high, low));
+        let mailbox = Mailbox::new(&self.overflow, self.capacity, marks, &core.budget);
         let filters_itself = self.filter.is_some() && total_order;
         self.hooks.filter = self.filter.take();
         if let Overflow::Conflate(Conflate(key)) = self.overflow {
@@ -401,14 +399,17 @@ impl SubscriptionBuilder {
         self.accepted.dedup();
         let topic = &self.alive.node.name;
         let name = self.name.unwrap_or_else(|| format!("{topic}#{id}"));
+        let asides = Asides {
+            on_gap: self.on_gap,
+            on_final: self.on_final,
+            executor: self.executor,
+        };
         let consumer = Consumer {
             handler,
             general,
-            on_gap: self.on_gap,
-            on_final: self.on_final,
+            asides: asides.boxed_if_any(),
             greeting: self.changes,
             hooks: hooks.clone(),
-            executor: self.executor,
             home: Some(Arc::clone(&self.alive) as Arc<dyn Home>),
             ..Consumer::default()
         };
@@ -417,13 +418,7 @@ impl SubscriptionBuilder {
             consumer: ConsumerCell::new(consumer),
             wake,
             hooks: hooks.as_ref().map(Arc::downgrade),
-            marks: self
-                .marks
-                .map(|(high, low)| Box::new(Marks::new(high, low))),
-            types: TypeFilter {
-                accepted: self.accepted.into(),
-                changes: self.changes,
-            },
+            types: TypeFilter::new(self.accepted, self.changes),
             is_slow,
             filters_itself,
             id,

@@ -188,7 +188,7 @@ impl Listing {
     pub(super) fn contains(&self, subscriber: &Subscriber) -> bool {
         let list = if subscriber.is_slow {
             Some(&self.slow)
-        } else if subscriber.types.accepted.is_empty() {
+        } else if subscriber.types.accepted().is_empty() {
             Some(&self.general)
         } else {
             subscriber.types.ids().find_map(|id| self.typed(id))
@@ -221,7 +221,7 @@ impl Listing {
             new.slow = new.slow.with(entry);
             return new;
         }
-        if subscriber.types.accepted.is_empty() {
+        if subscriber.types.accepted().is_empty() {
             new.general = new.general.with(entry);
         }
         for id in subscriber.types.ids() {
@@ -242,7 +242,7 @@ impl Listing {
         if subscriber.is_slow {
             new.slow = take(&new.slow);
         } else {
-            if subscriber.types.accepted.is_empty() {
+            if subscriber.types.accepted().is_empty() {
                 new.general = take(&new.general);
             }
             for id in subscriber.types.ids() {
@@ -278,9 +278,9 @@ impl Listing {
 pub(super) fn accepts(subscriber: &Subscriber, info: &TypeInfo) -> bool {
     let types = &subscriber.types;
     if info.is_control() {
-        return types.changes && *info == *CHANGE.info();
+        return types.changes() && *info == *CHANGE.info();
     }
-    types.accepted.is_empty() || types.accepted.contains(&info)
+    types.accepted().is_empty() || types.accepted().contains(&info)
 }
 
 /// Gives back the references that listing these subscribers leaked, once no pin can see the list.
