@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "the ring's consumer side wants the duty")]
 
 use super::filter::ConflateKey;
+use super::gaps::Gaps;
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
 use super::waiting::Waiter;
@@ -13,8 +14,6 @@ use crate::queue::room::RoomWaiters;
 use crate::queue::shedding::{Evicted, Shedding};
 use crate::queue::spill::Retired;
 use crate::queue::{Close, Pinned, Pop, Push};
-use crate::stats::Counter;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::unmodelled::Arc;
 use std::time::Duration;
@@ -129,26 +128,6 @@ enum Policy {
     Conflate,
 }
 
-/// What was shed and not told yet.
-#[derive(Debug)]
-struct Gaps {
-    /// The position that the notice belongs before; `NOTHING` if there is none.
-    at: AtomicU64,
-    pending: Mutex<Pending>,
-    total: Counter,
-    conflated: Counter,
-}
-
-const NOTHING: u64 = u64::MAX;
-
-/// See [`Gaps`].
-#[derive(Debug, Default)]
-struct Pending {
-    gap: Option<Gap>,
-    /// The final message has its totals: nothing is shed any more.
-    is_sealed: bool,
-}
-
 impl Mailbox {
     /// The caller has checked the options. `has_marks` says that its depth is of interest to others.
     pub(crate) fn new(
@@ -203,8 +182,8 @@ impl Mailbox {
         }
     }
 
-    /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox to
-    /// make room is put into `left`.
+    /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox
+    /// to make room is put into `left`.
     #[inline]
     pub(crate) fn offer(
         &self,
@@ -335,7 +314,7 @@ impl Mailbox {
         match evicted {
             Evicted::None => {}
             Evicted::Conflated(older) => {
-                self.gaps.conflated.add(1);
+                self.gaps.record_conflated();
                 *out = Some(Left {
                     parcel: older,
                     shed: false,
@@ -369,7 +348,8 @@ impl Mailbox {
         }
     }
 
-    /// Has the consumer tell a gap soon, not only before the next message. True if the caller has the duty now.
+    /// Has the consumer tell a gap soon, not only before the next message. True if the caller has the duty
+    /// now.
     pub(crate) fn notify(&self) -> bool {
         match &self.queue {
             Queue::Ring(ring) => ring.notify(),
@@ -401,7 +381,8 @@ impl Mailbox {
         }
     }
 
-    /// True if what it sheds is what a limit beyond its ring, the bus's budget or its own, leaves no room for (R4).
+    /// True if what it sheds is what a limit beyond its ring, the bus's budget or its own, leaves no room
+    /// for (R4).
     pub(crate) fn spills(&self) -> bool {
         matches!(self.policy, Policy::Spill { .. })
     }
@@ -423,11 +404,11 @@ impl Mailbox {
     }
 
     pub(crate) fn total_shed(&self) -> u64 {
-        self.gaps.total.get()
+        self.gaps.total()
     }
 
     pub(crate) fn total_conflated(&self) -> u64 {
-        self.gaps.conflated.get()
+        self.gaps.conflated()
     }
 
     /// The limit of the wait, and where to register for it, if the policy is to wait.
@@ -453,8 +434,8 @@ impl Mailbox {
         }
     }
 
-    /// Tells publishers of the room that there is. Where room is exact, or somebody may wait for it, `each` is
-    /// enough reason; else it is done once half of the ring is free, or at the end of a batch.
+    /// Tells publishers of the room that there is. Where room is exact, or somebody may wait for it, `each`
+    /// is enough reason; else it is done once half of the ring is free, or at the end of a batch.
     ///
     /// # Safety
     /// The caller has the duty.
@@ -481,12 +462,7 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn due_gap(&self, before_next: bool) -> Option<Gap> {
-        // Relaxed: whoever published the next message after a shedding publish had returned made this visible
-        // with it (Acquire in `pop`).
-        let at = self.gaps.at.load(Ordering::Relaxed);
-        if at == NOTHING {
-            return None;
-        }
+        let at = self.gaps.due_at()?;
         if let (true, Queue::Ring(ring)) = (before_next, &self.queue) {
             // SAFETY: guaranteed by caller
             let next = unsafe { ring.head() } - 1;
@@ -539,57 +515,6 @@ impl Mailbox {
             let granted = self.limit.swap(base, Ordering::Relaxed);
             budget.give_back((granted - base).div_ceil(GRANT) * GRANT);
         }
-    }
-}
-
-impl Gaps {
-    fn new() -> Self {
-        Self {
-            at: AtomicU64::new(NOTHING),
-            pending: Mutex::new(Pending::default()),
-            total: Counter::default(),
-            conflated: Counter::default(),
-        }
-    }
-
-    /// False if it comes too late: what did not get in before the end was not shed, but found it closed.
-    fn record(&self, id: MessageId, position: u64) -> bool {
-        let mut pending = self.pending.lock();
-        if pending.is_sealed {
-            return false;
-        }
-        self.total.add_alone(1);
-        match &mut pending.gap {
-            Some(gap) => {
-                gap.count += 1;
-                gap.last = id;
-            }
-            gap => {
-                *gap = Some(Gap {
-                    count: 1,
-                    first: id,
-                    last: id,
-                });
-                // Relaxed: under the lock against `take`; made visible by what the publisher does next.
-                self.at.store(position, Ordering::Relaxed);
-            }
-        }
-        true
-    }
-
-    fn take(&self) -> Option<Gap> {
-        let mut pending = self.pending.lock();
-        // Relaxed: under the lock, as in `record`.
-        self.at.store(NOTHING, Ordering::Relaxed);
-        pending.gap.take()
-    }
-
-    fn seal(&self) -> Option<Gap> {
-        let mut pending = self.pending.lock();
-        pending.is_sealed = true;
-        // Relaxed: under the lock, as in `record`.
-        self.at.store(NOTHING, Ordering::Relaxed);
-        pending.gap.take()
     }
 }
 

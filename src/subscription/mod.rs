@@ -5,6 +5,7 @@ pub(crate) mod consumer;
 pub(crate) mod deliver;
 pub(crate) mod executor;
 pub(crate) mod filter;
+mod gaps;
 #[cfg(any(loom, feature = "internals"))]
 #[allow(unreachable_pub, reason = "tests reach it through `internals`")]
 pub(crate) mod hold;

@@ -1,5 +1,5 @@
-//! What these tests share: subscriptions of every delivery kind behind one face, a log of what each of them saw,
-//! gates that hold a handler, and waits that fail with a message instead of hanging.
+//! What these tests share: subscriptions of every delivery kind behind one face, a log of what each of them
+//! saw, gates that hold a handler, and waits that fail with a message instead of hanging.
 
 #![allow(
     dead_code,
