@@ -33,10 +33,23 @@ pub(crate) fn pin() -> Guard {
         .unwrap_or_else(|_| COLLECTOR.register().pin())
 }
 
+/// Frees what was retired as far as that is possible now: models have no patience.
+#[cfg(loom)]
+pub fn collect() {
+    pin().flush();
+}
+
 /// A pointer to an immutable value, or null. Readers load it under a guard, without a lock; whoever replaces
 /// it holds the lock that its owner uses for changes.
 #[derive(Debug)]
-pub(crate) struct EpochCell<T>(epoch::Atomic<T>, sync::Shadow);
+pub(crate) struct EpochCell<T>(epoch::Atomic<Watched<T>>, sync::Shadow);
+
+/// In models, to free it is an access that races with those of its readers.
+#[derive(Debug)]
+struct Watched<T> {
+    value: T,
+    canary: sync::Canary,
+}
 
 impl<T> EpochCell<T> {
     pub(crate) fn null() -> Self {
@@ -50,16 +63,22 @@ impl<T> EpochCell<T> {
         // Acquire: what `replace` wrote into the value before it published it is visible.
         let shared = self.0.load(Ordering::Acquire, guard);
         // SAFETY: it is null or was published by `replace`, and is retired, not freed, while a guard is held
-        unsafe { shared.as_ref() }
+        let watched = unsafe { shared.as_ref() }?;
+        watched.canary.read();
+        Some(&watched.value)
     }
 
     /// Publishes `value` in place of the old one, which is freed once no guard can see it.
-    pub(crate) fn replace(&self, value: Option<Box<T>>, guard: &Guard)
+    pub(crate) fn replace(&self, value: Option<T>, guard: &Guard)
     where
         T: Send + 'static,
     {
         let new = match value {
-            Some(value) => Owned::<T>::from(value).into_shared(guard),
+            Some(value) => Owned::new(Watched {
+                value,
+                canary: sync::Canary::new(),
+            })
+            .into_shared(guard),
             None => epoch::Shared::null(),
         };
         // AcqRel: Release makes the new value visible to `load`; Acquire lets the destructor of the old one,

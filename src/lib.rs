@@ -47,6 +47,8 @@ pub use topic::{
 #[cfg(any(loom, feature = "internals"))]
 #[doc(hidden)]
 pub mod internals {
+    #[cfg(loom)]
+    pub use crate::epoch::collect;
     pub use crate::message::RawDelivery;
     pub use crate::queue::ring::Ring;
     pub use crate::queue::room::RoomWaiters;

@@ -213,8 +213,6 @@ impl Receiver {
             Next::Unwritten => self.unwritten.saturating_add(1),
             _ => 0,
         };
-        // A filter or a callback may have published to somebody inline.
-        scope::run_pending();
         next
     }
 
@@ -250,20 +248,24 @@ impl Receiver {
                     }
                 }
                 Pop::Unwritten => return Next::Unwritten,
-                Pop::Closed => {
+                pop @ (Pop::Empty | Pop::Closed) => {
                     duty.publish_freed(false);
-                    if let Some(gap) = duty.mailbox.last_gap() {
+                    clear_congestion(duty);
+                    let ends = matches!(pop, Pop::Closed);
+                    let gap = if ends {
+                        duty.mailbox.last_gap()
+                    } else {
+                        duty.due_gap(false)
+                    };
+                    if let Some(gap) = gap {
                         return Next::Message(GAP.message(gap));
                     }
-                    self.ended = true;
-                    return Next::Message(end(duty));
-                }
-                Pop::Empty => {
-                    duty.publish_freed(false);
-                    if let Some(gap) = duty.due_gap(false) {
-                        return Next::Message(GAP.message(gap));
+                    if ends {
+                        self.ended = true;
+                        return Next::Message(end(duty));
                     }
-                    rest(duty);
+                    // At rest, whether or not anybody waits for more.
+                    duty.mailbox.return_grants();
                     return Next::Empty;
                 }
             }
@@ -273,49 +275,59 @@ impl Receiver {
 
 /// The message of a parcel that was taken, if it passes.
 fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
-    ConsumerCell::open(duty, |consumer, duty| {
-        deliver::clear_congestion(consumer, duty);
+    clear_congestion(duty);
+    let accepted = ConsumerCell::open(duty, |consumer, duty| {
         let (message, envelope) = match parcel {
             Parcel::Message(message) => (Some(message), None),
             Parcel::Marked(mut envelope) => (envelope.take_message(), Some(envelope)),
         };
-        let is_mark = message.is_none();
-        let passed = message.filter(|message| deliver::passes(consumer, duty, message));
+        // A mark without a message is handled when it is reached.
+        let mut outcome = Handled::Handled;
+        let passed = message.and_then(|message| {
+            if deliver::passes(consumer, duty, &message) {
+                return Some(message);
+            }
+            outcome = Handled::Filtered;
+            scope::drop_in_scope(message);
+            None
+        });
         if let Some(envelope) = envelope {
-            // A mark without a message is handled when it is reached.
-            envelope.complete(match passed.is_some() || is_mark {
-                true => Handled::Handled,
-                false => Handled::Filtered,
-            });
+            envelope.complete(outcome);
         }
         duty.figures
             .delivered
             .add_alone(u64::from(passed.is_some()));
         passed
-    })
+    });
+    // The filter may have published.
+    scope::run_pending();
+    accepted
 }
 
-/// There is nothing to take, whether or not anybody waits for more.
-fn rest(duty: &mut Duty) {
-    duty.mailbox.return_grants();
+fn clear_congestion(duty: &mut Duty) {
     if duty.marks.is_some() {
         ConsumerCell::open(duty, |consumer, duty| {
             deliver::clear_congestion(consumer, duty);
         });
+        // The callback may have published.
+        scope::run_pending();
     }
 }
 
 /// The final message of a receiver's subscription, which is done with it.
 fn end(duty: &mut Duty) -> Message {
     forget_waiter(duty);
-    ConsumerCell::open(duty, |consumer, duty| {
+    let last = ConsumerCell::open(duty, |consumer, duty| {
         let last = deliver::final_message(duty);
         deliver::complete(consumer, duty, last);
         FINAL.message(last)
-    })
+    });
+    // What was dropped may have published.
+    scope::run_pending();
+    last
 }
 
-/// Nobody waits any more: a waker is code of the user's, and must not end with the subscriber's memory (R1).
+/// A waker is the user's, and what becomes of a subscriber's memory is up to the epoch (R1).
 fn forget_waiter(duty: &Duty) {
     if let Wake::Receiver(slot) = &duty.wake {
         slot.clear();

@@ -9,7 +9,7 @@
 
 use super::consumer::ConsumerCell;
 use super::deliver::{self, Ran};
-use super::executor::{Executor, Task};
+use super::executor::Task;
 use super::filter::{ConflateKey, Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::options::PanicPolicy;
@@ -22,9 +22,9 @@ use crate::epoch;
 use crate::message::{FinalMessage, FinalReason, Gap, SubscriptionChange, TypeInfo};
 use crate::queue::{Close, Pop};
 use crate::stats::Counter;
-use crate::sync::Parker;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, AtomicU64, OnceLock, Weak};
+use crate::sync::{Canary, Parker};
 use crate::worker::{Outcome, Pool, Run};
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -74,6 +74,8 @@ pub(crate) struct Subscriber {
     pub(crate) panic_policy: PanicPolicy,
     pub(crate) completion: Completion<FinalMessage>,
     pub(crate) figures: Figures,
+    /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
+    pub(crate) canary: Canary,
 }
 
 /// Statistics of a subscription; see `stats.rs` for who writes what.
@@ -100,7 +102,8 @@ pub(crate) enum Wake {
     /// The thread that published, or the pool when that has had enough.
     Inline,
     Receiver(Box<WaiterSlot>),
-    Executor(Arc<dyn Executor>),
+    /// Which one stands in the consumer, and goes with it (R1).
+    Executor,
 }
 
 /// High-water and low-water marks, and what their owner was told last.
@@ -243,6 +246,7 @@ impl Subscriber {
             panic_policy,
             completion: Completion::new(),
             figures: Figures::default(),
+            canary: Canary::new(),
         });
         let duty = Duty::of(Arc::clone(&subscriber));
         (subscriber, duty)
@@ -458,10 +462,7 @@ impl Duty {
             Wake::Thread(parker) => parker.unpark(),
             Wake::Inline => scope::push_inline(self),
             Wake::Receiver(slot) => slot.wake(),
-            Wake::Executor(executor) => {
-                let executor = Arc::clone(executor);
-                crate::sync::contain(|| executor.execute(Task::new(self)));
-            }
+            Wake::Executor => Task::new(self).hand_over(),
         }
     }
 
@@ -517,16 +518,17 @@ pub(crate) fn submit_to(pool: &Pool<Duty>, duty: Duty) {
     }
 }
 
-/// Hands a burst to the pool, which decides once about waking a worker.
-pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(duties: &mut smallvec::SmallVec<A>) {
+/// Hands a burst to the pool, which decides once about waking a worker. Runs nothing here: if the workers are gone,
+/// as many duties come back, to be submitted one by one where user code may run.
+pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(
+    duties: &mut smallvec::SmallVec<A>,
+) -> Vec<Duty> {
     let pool = duties.first().and_then(|duty| match &duty.wake {
         Wake::Pool(pool) => Some(pool.clone()),
         _ => None,
     });
-    let Some(pool) = pool else { return };
-    if let Err(duties) = pool.submit_all(duties.drain(..)) {
-        duties.into_iter().for_each(Duty::run_to_rest);
-    }
+    let Some(pool) = pool else { return Vec::new() };
+    pool.submit_all(duties.drain(..)).err().unwrap_or_default()
 }
 
 impl Duty {

@@ -8,7 +8,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "PayloadArc hands out raw pointers for thin, type-erased messages"
+    reason = "PayloadArc hands out raw pointers for thin, type-erased messages; a cell is shared that holds nothing"
 )]
 
 pub(crate) use super::weak_queue::{ArrayQueue, SegQueue};
@@ -307,6 +307,36 @@ impl<T> Clone for PayloadArc<T> {
     #[track_caller]
     fn clone(&self) -> Self {
         Self(self.0.clone())
+    }
+}
+
+/// Part of what is freed by a protocol of its own. A reader who is not known to be done when it is dropped is
+/// reported as a race, and so is one who comes later.
+#[derive(Debug)]
+pub(crate) struct Canary(LoomCell<()>);
+
+// SAFETY: there is nothing in it to be raced for
+unsafe impl Send for Canary {}
+// SAFETY: as above
+unsafe impl Sync for Canary {}
+
+impl Canary {
+    #[track_caller]
+    pub(crate) fn new() -> Self {
+        Self(LoomCell::new(()))
+    }
+    #[track_caller]
+    pub(crate) fn read(&self) {
+        self.0.with(|_| ());
+    }
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        // A model that has failed is taken down outside of loom's time.
+        if !::std::thread::panicking() {
+            self.0.with_mut(|_| ());
+        }
     }
 }
 

@@ -134,6 +134,19 @@ impl<T> Clone for PayloadArc<T> {
 
 /// Nothing outside the models; see the stand-in for loom.
 #[derive(Debug)]
+pub(crate) struct Canary;
+
+impl Canary {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    pub(crate) fn read(&self) {}
+}
+
+/// Nothing outside the models; see the stand-in for loom.
+#[derive(Debug)]
 pub(crate) struct Shadow;
 
 impl Shadow {

@@ -110,7 +110,7 @@ impl Node {
             Some(listing) => listing.with(subscriber),
             None => Listing::default().with(subscriber),
         };
-        self.listing.replace(Some(Box::new(new)), &guard);
+        self.listing.replace(Some(new), &guard);
         drop(control);
         true
     }
@@ -125,7 +125,7 @@ impl Node {
         let Some(new) = listing.without(subscriber) else {
             return false;
         };
-        let new = (new.len() > 0).then(|| Box::new(new));
+        let new = (new.len() > 0).then_some(new);
         self.listing.replace(new, &guard);
         drop(control);
         subscribers::retire(vec![Arc::clone(subscriber)], &guard);

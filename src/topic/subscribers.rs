@@ -37,7 +37,9 @@ impl Entry {
     #[inline]
     pub(super) fn get(&self) -> &Subscriber {
         // SAFETY: listed, so its reference is not retired before the pin ends under which this was loaded
-        unsafe { self.0.as_ref() }
+        let subscriber = unsafe { self.0.as_ref() };
+        subscriber.canary.read();
+        subscriber
     }
 
     #[inline]

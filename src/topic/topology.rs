@@ -126,7 +126,7 @@ impl Topology {
         let routes: Vec<_> = stale.into_iter().filter_map(|id| self.route(id)).collect();
         let guard = epoch::pin();
         for (node, route) in routes {
-            node.route.replace(route.map(Box::new), &guard);
+            node.route.replace(route, &guard);
         }
     }
 
