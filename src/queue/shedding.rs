@@ -89,12 +89,12 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
     /// Pushes `item`. The older one of the same key leaves; if there are `capacity` items, the oldest does.
     /// Never full. What left is for the caller to drop, outside all locks.
     pub fn push(&self, item: T, key: Option<K>, capacity: usize) -> (Push<T>, Evicted<T>) {
-        self.push_and_book(item, key, capacity, |_| {})
+        self.push_booked(item, key, capacity, |_| {})
     }
 
-    /// As [`Self::push`]. What is shed for want of room is shown to `book` under the lock: it is booked before the
-    /// consumer can come to the end of the queue.
-    pub(crate) fn push_and_book(
+    /// As [`Self::push`]. `book` is called for what is shed, under the lock, so that it is booked before a close
+    /// that comes after: nothing is shed that the final message does not know of. It is no code of a user.
+    pub(crate) fn push_booked(
         &self,
         item: T,
         key: Option<K>,
@@ -109,12 +109,14 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
             Some(number) => inner
                 .take_out(number)
                 .map_or(Evicted::None, Evicted::Conflated),
-            None if inner.live >= capacity => inner.take_oldest().map_or(Evicted::None, |oldest| {
-                book(&oldest);
-                Evicted::Shed(oldest)
-            }),
+            None if inner.live >= capacity => {
+                inner.take_oldest().map_or(Evicted::None, Evicted::Shed)
+            }
             None => Evicted::None,
         };
+        if let Evicted::Shed(oldest) = &evicted {
+            book(oldest);
+        }
         inner.live += 1;
         (
             inner.append(Entry {

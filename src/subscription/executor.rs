@@ -140,7 +140,7 @@ pub(crate) fn abandon(mut duty: Duty) {
             }
         }
     }
-    // What was dropped may have published.
+    // What was dropped may have published to somebody inline.
     scope::run_pending();
 }
 

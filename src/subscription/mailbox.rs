@@ -224,7 +224,7 @@ impl Mailbox {
         match &self.policy {
             Policy::Spill { limit, budget } => loop {
                 let Some(granted) = self.grow(*limit, budget) else {
-                    return self.refuse(Refusal::Shed, parcel);
+                    return self.shed(ring, parcel, Refusal::Shed);
                 };
                 parcel = match ring.push(parcel, granted, pinned) {
                     Push::Queued { .. } => return Offer::Queued,
@@ -239,9 +239,9 @@ impl Mailbox {
             },
             Policy::Block { .. } => Offer::Refused(Refusal::Wait, parcel),
             Policy::Evict => Offer::Refused(Refusal::Evict, parcel),
-            Policy::Fail => self.refuse(Refusal::Failed, parcel),
+            Policy::Fail => self.shed(ring, parcel, Refusal::Failed),
             Policy::DropNewest | Policy::DropOldest | Policy::Conflate => {
-                self.refuse(Refusal::Shed, parcel)
+                self.shed(ring, parcel, Refusal::Shed)
             }
         }
     }
@@ -267,26 +267,29 @@ impl Mailbox {
         }
     }
 
-    /// Books that the message itself is shed. False if the subscription has ended meanwhile.
-    pub(crate) fn shed_newest(&self, mut parcel: Parcel) -> (bool, Parcel) {
-        let Queue::Ring(ring) = &self.queue else {
-            return (false, parcel);
+    /// Books that the message itself is shed; gives the refusal that it then is.
+    pub(crate) fn shed_newest(&self, parcel: Parcel) -> (Refusal, Parcel) {
+        let position = match &self.queue {
+            Queue::Ring(ring) => ring.pushed(),
+            Queue::Shedding(_) => 0,
         };
+        self.book(parcel, position, Refusal::Shed)
+    }
+
+    fn shed(&self, ring: &Ring<Parcel>, parcel: Parcel, why: Refusal) -> Offer {
+        let (why, parcel) = self.book(parcel, ring.pushed(), why);
+        Offer::Refused(why, parcel)
+    }
+
+    fn book(&self, mut parcel: Parcel, position: u64, why: Refusal) -> (Refusal, Parcel) {
         let id = parcel.message_id();
-        if id.is_some_and(|id| !self.gaps.record(id, ring.pushed())) {
-            return (false, parcel);
+        if id.is_some_and(|id| !self.gaps.record(id, position)) {
+            return (Refusal::Closed, parcel);
         }
         if let Parcel::Marked(envelope) = &mut parcel {
             envelope.will_be(Handled::Shed);
         }
-        (true, parcel)
-    }
-
-    fn refuse(&self, why: Refusal, parcel: Parcel) -> Offer {
-        match self.shed_newest(parcel) {
-            (true, parcel) => Offer::Refused(why, parcel),
-            (false, parcel) => Offer::Refused(Refusal::Closed, parcel),
-        }
+        (why, parcel)
     }
 
     fn offer_shedding(
@@ -307,7 +310,7 @@ impl Mailbox {
                 );
             }
         };
-        let (push, evicted) = queue.push_and_book(parcel, key, capacity, book);
+        let (push, evicted) = queue.push_booked(parcel, key, capacity, book);
         match evicted {
             Evicted::None => {}
             Evicted::Conflated(older) => {

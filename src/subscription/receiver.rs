@@ -213,6 +213,8 @@ impl Receiver {
             Next::Unwritten => self.unwritten.saturating_add(1),
             _ => 0,
         };
+        // A filter or a callback may have published to somebody inline.
+        scope::run_pending();
         next
     }
 
@@ -235,7 +237,8 @@ impl Receiver {
         loop {
             match duty.pop() {
                 Pop::Item(parcel) => {
-                    duty.publish_freed(true);
+                    // Congestion is judged by what is told to be free.
+                    duty.publish_freed(duty.marks.is_none());
                     let gap = ConsumerCell::open(duty, |consumer, duty| {
                         deliver::gap_before(consumer, duty)
                     });
@@ -248,24 +251,20 @@ impl Receiver {
                     }
                 }
                 Pop::Unwritten => return Next::Unwritten,
-                pop @ (Pop::Empty | Pop::Closed) => {
+                Pop::Closed => {
                     duty.publish_freed(false);
-                    clear_congestion(duty);
-                    let ends = matches!(pop, Pop::Closed);
-                    let gap = if ends {
-                        duty.mailbox.last_gap()
-                    } else {
-                        duty.due_gap(false)
-                    };
-                    if let Some(gap) = gap {
+                    if let Some(gap) = duty.mailbox.last_gap() {
                         return Next::Message(GAP.message(gap));
                     }
-                    if ends {
-                        self.ended = true;
-                        return Next::Message(end(duty));
+                    self.ended = true;
+                    return Next::Message(end(duty));
+                }
+                Pop::Empty => {
+                    duty.publish_freed(false);
+                    if let Some(gap) = duty.due_gap(false) {
+                        return Next::Message(GAP.message(gap));
                     }
-                    // At rest, whether or not anybody waits for more.
-                    duty.mailbox.return_grants();
+                    rest(duty);
                     return Next::Empty;
                 }
             }
@@ -312,6 +311,12 @@ fn clear_congestion(duty: &mut Duty) {
         // The callback may have published.
         scope::run_pending();
     }
+}
+
+/// There is nothing to take, whether or not anybody waits for more.
+fn rest(duty: &mut Duty) {
+    duty.mailbox.return_grants();
+    clear_congestion(duty);
 }
 
 /// The final message of a receiver's subscription, which is done with it.

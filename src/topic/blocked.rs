@@ -1,5 +1,6 @@
-//! Those who have no room for a message and asked its publisher to wait for some. All of them are waited for at
-//! once, so that one that is stuck keeps nothing from the others (R3). Nothing is pinned or locked here.
+//! Those who have no room for a message and asked its publisher to wait for some. All of them are waited
+//! for at once, so that one that is stuck keeps nothing from the others (R3). Nothing is pinned or locked
+//! here.
 
 use crate::epoch;
 use crate::message::{FinalReason, Message, Receipt};
@@ -85,8 +86,8 @@ impl Blocked {
         }
     }
 
-    /// Tries again, for a task that is told by `waiter`, always the same one, when the next try has a point. True
-    /// once nobody is left.
+    /// Tries again, for a task that is told by `waiter`, always the same one, when the next try has a
+    /// point. True once nobody is left.
     pub(super) fn poll(&mut self, waiter: &Waiter, receipt: &mut Receipt) -> bool {
         self.waiter.get_or_insert_with(|| waiter.clone());
         self.register();
@@ -122,19 +123,16 @@ impl Blocked {
                     self.leave(&subscriber);
                     duty.into_iter().for_each(Duty::submit);
                 }
-                Offered::Refused(Refusal::Wait, parcel) if is_late => {
-                    self.leave(&subscriber);
-                    if shed(&subscriber, parcel) {
-                        receipt.shed += 1;
-                    } else {
-                        receipt.closed += 1;
-                    }
+                Offered::Refused(Refusal::Wait, parcel) if !is_late => {
+                    self.push(subscriber, parcel)
                 }
-                Offered::Refused(Refusal::Wait, parcel) => self.push(subscriber, parcel),
-                Offered::Refused(_, parcel) => {
-                    receipt.closed += 1;
+                Offered::Refused(why, parcel) => {
                     self.leave(&subscriber);
-                    self.closed(&subscriber, parcel);
+                    let (why, parcel) = match why {
+                        Refusal::Wait => shed(&subscriber, parcel),
+                        _ => (why, parcel),
+                    };
+                    self.refused(why, &subscriber, parcel, receipt);
                 }
             }
         }
@@ -142,7 +140,18 @@ impl Blocked {
         scope::run_pending();
     }
 
-    fn closed(&mut self, subscriber: &Subscriber, parcel: Parcel) {
+    fn refused(
+        &mut self,
+        why: Refusal,
+        subscriber: &Subscriber,
+        parcel: Parcel,
+        receipt: &mut Receipt,
+    ) {
+        if why == Refusal::Shed {
+            receipt.shed += 1;
+            return scope::drop_in_scope(parcel);
+        }
+        receipt.closed += 1;
         match parcel {
             Parcel::Message(message) if subscriber.reason() == Some(FinalReason::Shutdown) => {
                 let another = self.shut_down.replace(message);
@@ -166,7 +175,7 @@ impl Drop for Blocked {
     fn drop(&mut self) {
         for (subscriber, parcel) in std::mem::take(&mut self.waiting) {
             self.leave(&subscriber);
-            shed(&subscriber, parcel);
+            scope::drop_in_scope(shed(&subscriber, parcel));
         }
         scope::run_pending();
     }
@@ -177,12 +186,9 @@ fn timeout(subscriber: &Subscriber) -> Option<Duration> {
     timeout
 }
 
-/// False if the subscription has ended meanwhile.
-fn shed(subscriber: &Subscriber, parcel: Parcel) -> bool {
-    let (shed, parcel) = subscriber.mailbox.shed_newest(parcel);
-    scope::drop_in_scope(parcel);
-    if shed {
-        subscriber.notify().into_iter().for_each(Duty::submit);
-    }
+/// It has no room for the message to the end.
+fn shed(subscriber: &Subscriber, parcel: Parcel) -> (Refusal, Parcel) {
+    let shed = subscriber.mailbox.shed_newest(parcel);
+    subscriber.notify().into_iter().for_each(Duty::submit);
     shed
 }
