@@ -301,20 +301,19 @@ impl Mailbox {
     ) -> Offer {
         // Relaxed: it does not change for this policy.
         let capacity = self.limit.load(Ordering::Relaxed) as usize;
-        let book = |oldest: &Parcel| {
-            if let Some(id) = oldest.message_id() {
-                let is_booked = self.gaps.record(id, 0);
-                debug_assert!(
-                    is_booked,
-                    "the queue is open, so the final message is not due"
-                );
+        let book = |evicted: &Evicted<Parcel>| match evicted {
+            Evicted::None => {}
+            Evicted::Conflated(_) => self.gaps.record_conflated(),
+            Evicted::Shed(oldest) => {
+                let id = oldest.message_id();
+                let is_booked = id.is_none_or(|id| self.gaps.record(id, 0));
+                debug_assert!(is_booked, "it is open, so the final message is not due");
             }
         };
         let (push, evicted) = queue.push_booked(parcel, key, capacity, book);
         match evicted {
             Evicted::None => {}
             Evicted::Conflated(older) => {
-                self.gaps.record_conflated();
                 *out = Some(Left {
                     parcel: older,
                     shed: false,
