@@ -45,11 +45,12 @@ fn a_bus_that_cannot_be_built() {
     }
 }
 
+type Ask = fn(&Bus, &str) -> Result<Topic, TopicError>;
+
 #[test]
 fn a_topic_that_cannot_be_had() {
     let bus = Bus::new().unwrap();
-    let asks: [fn(&Bus, &str) -> Result<Topic, TopicError>; 2] =
-        [Bus::topic, Bus::topic_with_total_order];
+    let asks: [Ask; 2] = [Bus::topic, Bus::topic_with_total_order];
     for ask in asks {
         assert_eq!(ask(&bus, "").unwrap_err(), TopicError::EmptyName);
         let long = "x".repeat(MAX_NAME_LEN + 1);
