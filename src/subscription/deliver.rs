@@ -231,6 +231,10 @@ fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
 }
 
 fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
+    if consumer.on_gap.is_some() {
+        // What came before the gap is handled before it is told.
+        flush_batch(consumer, duty);
+    }
     if consumer.is_discarding() {
         return;
     }
@@ -397,8 +401,13 @@ pub(super) fn complete(consumer: &mut Consumer, duty: &Duty, last: FinalMessage)
             home.discarded(duty, last.discarded);
         }
     }
+    let Some(home) = home else {
+        return duty.completion.complete(last);
+    };
+    // Before anybody is told, who may want to see the figures.
+    home.count(duty);
     duty.completion.complete(last);
-    if let Some(home) = home {
-        home.finished(duty);
-    }
+    home.finished(duty);
+    // Perhaps the last one of the bus, whose hooks are the user's.
+    scope::drop_in_scope(home);
 }

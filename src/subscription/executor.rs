@@ -98,12 +98,14 @@ impl Task {
             stalled,
         };
         again.hand_over();
+        scope::run_pending();
     }
 
     /// Gives the task to its executor.
     pub(crate) fn hand_over(mut self) {
         let Some(duty) = &mut self.duty else { return };
         let executor = ConsumerCell::open(duty, |consumer, _| consumer.executor.clone());
+        let _scope = scope::enter();
         // The executor may end with this very task, and be dropped in here.
         crate::sync::contain(move || {
             if let Some(executor) = executor {

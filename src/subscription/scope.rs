@@ -11,7 +11,23 @@ use std::collections::VecDeque;
 sync::thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     static DRAINING: Cell<bool> = const { Cell::new(false) };
-    static PENDING: RefCell<VecDeque<Duty>> = const { RefCell::new(VecDeque::new()) };
+    static PENDING: Pending = const { Pending(RefCell::new(VecDeque::new())) };
+}
+
+/// How many runs of inline subscriptions a thread makes in a row. The pool goes on with what is left then: two that
+/// answer each other would keep a publisher for ever.
+const RUNS_IN_A_ROW: u32 = 128;
+
+/// The inline subscriptions that wait to be run on this thread.
+struct Pending(RefCell<VecDeque<Duty>>);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // The thread ends in the middle of something: a duty must not get lost.
+        for duty in self.0.take() {
+            duty.submit_to_pool();
+        }
+    }
 }
 
 /// User code is running on this thread while this lives.
@@ -58,7 +74,7 @@ pub(crate) fn may_wait() -> Result<(), WouldDeadlock> {
 pub(crate) fn push_inline(duty: Duty) {
     let mut duty = Some(duty);
     let _ = PENDING.try_with(|pending| {
-        if let (Ok(mut pending), Some(duty)) = (pending.try_borrow_mut(), duty.take()) {
+        if let (Ok(mut pending), Some(duty)) = (pending.0.try_borrow_mut(), duty.take()) {
             pending.push_back(duty);
         }
     });
@@ -73,7 +89,7 @@ pub(crate) fn push_inline(duty: Duty) {
 #[inline]
 pub(crate) fn run_pending() {
     let idle = PENDING
-        .try_with(|pending| pending.borrow().is_empty())
+        .try_with(|pending| pending.0.borrow().is_empty())
         .unwrap_or(true);
     if !idle && !in_user_code() {
         drain();
@@ -88,8 +104,14 @@ fn drain() {
     {
         return;
     }
+    let mut runs = 0;
     while let Some(duty) = next_pending() {
-        duty.run_inline();
+        if runs < RUNS_IN_A_ROW {
+            runs += 1;
+            duty.run_inline();
+        } else {
+            duty.submit_to_pool();
+        }
     }
     let _ = DRAINING.try_with(|draining| draining.set(false));
 }
@@ -97,7 +119,7 @@ fn drain() {
 #[inline]
 fn next_pending() -> Option<Duty> {
     PENDING
-        .try_with(|pending| pending.borrow_mut().pop_front())
+        .try_with(|pending| pending.0.borrow_mut().pop_front())
         .ok()
         .flatten()
 }

@@ -28,6 +28,8 @@ use crate::sync::{Canary, Parker};
 use crate::worker::{Outcome, Pool, Run};
 use std::cell::Cell;
 use std::marker::PhantomData;
+#[cfg(all(target_pointer_width = "64", not(loom)))]
+use std::mem::offset_of;
 use std::ops::Deref;
 
 /// A subscription's place in the world: what it needs of its topic and its bus, neither of which this layer
@@ -35,6 +37,8 @@ use std::ops::Deref;
 pub(crate) trait Home: Send + Sync {
     /// Closes the subscription: nothing is accepted from here on.
     fn close(&self, subscriber: &Arc<Subscriber>, reason: FinalReason);
+    /// Its figures are final.
+    fn count(&self, subscriber: &Subscriber);
     /// It is done: the last thing that happens to it.
     fn finished(&self, subscriber: &Arc<Subscriber>);
     /// Its handler panicked.
@@ -52,31 +56,42 @@ pub(crate) trait Home: Send + Sync {
 /// How often an inline run begins again because something came while it was about to rest.
 const INLINE_RUNS: u32 = 16;
 
-/// See the module.
+/// See the module. The fields are in this order, so that what publishers look at for each message is on no line
+/// that the consumer writes for each message: see the assertion below.
+#[repr(C)]
 pub(crate) struct Subscriber {
     pub(crate) mailbox: Mailbox,
-    pub(crate) consumer: ConsumerCell,
+    // Read by publishers.
+    pub(crate) types: TypeFilter,
     pub(crate) wake: Wake,
+    pub(crate) marks: Option<Box<Marks>>,
     /// Owned by the consumer, and gone when that is.
     pub(crate) hooks: Option<Weak<Hooks>>,
-    pub(crate) marks: Option<Box<Marks>>,
-    pub(crate) types: TypeFilter,
+    pub(crate) id: u64,
+    // Written by the consumer.
+    pub(crate) consumer: ConsumerCell,
+    pub(crate) figures: Figures,
+    // Seldom looked at.
+    pub(crate) completion: Completion<FinalMessage>,
     /// A publisher has to run code of the user's before it can offer a message: a closure filter, a key.
     pub(crate) is_slow: bool,
     /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7).
     pub(crate) filters_itself: bool,
     /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
     pub(crate) place: Place,
-    pub(crate) id: u64,
     pub(crate) name: Arc<str>,
     /// Why it ended, as the first close says: 0 while it is open.
     reason: AtomicU32,
     pub(crate) panic_policy: PanicPolicy,
-    pub(crate) completion: Completion<FinalMessage>,
-    pub(crate) figures: Figures,
     /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
     pub(crate) canary: Canary,
 }
+
+#[cfg(all(target_pointer_width = "64", not(loom)))]
+const _: () = assert!(
+    offset_of!(Subscriber, consumer) % 64 == 0,
+    "the consumer writes to a line that publishers read"
+);
 
 /// Statistics of a subscription; see `stats.rs` for who writes what.
 #[derive(Debug, Default)]

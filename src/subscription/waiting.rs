@@ -1,6 +1,7 @@
 //! Those who wait, threads and tasks alike: for a subscription to be done, for a message to be handled, for
 //! room in a mailbox, for a message in a receiver.
 
+use super::scope;
 use crate::error::WaitError;
 use crate::sync::unmodelled::Arc;
 use crate::sync::{Mutex, Parker};
@@ -35,6 +36,7 @@ impl Waiter {
         match self {
             Self::Thread(parker) => parker.unpark(),
             Self::Task(waker) => {
+                let _scope = scope::enter();
                 crate::sync::contain(|| waker.wake());
             }
             Self::Slot(slot) => slot.wake(),
@@ -110,14 +112,15 @@ impl<T: Copy> Completion<T> {
         }
     }
 
-    /// The value if it is there; else `waiter` is woken when it comes. The same waiter is kept once.
-    fn get_or_register(&self, waiter: &Waiter) -> Option<T> {
+    /// The value if it is there; else `waiter` is woken when it comes. The same waiter is kept once. It is
+    /// neither cloned nor dropped under the lock: a waker is the user's (R1).
+    fn get_or_register(&self, waiter: Waiter) -> Option<T> {
         let mut state = self.0.lock();
         match &mut *state {
             State::Done(value) => Some(*value),
             State::Pending(waiters) => {
-                if !waiters.contains(waiter) {
-                    waiters.push(waiter.clone());
+                if !waiters.contains(&waiter) {
+                    waiters.push(waiter);
                 }
                 None
             }
@@ -132,7 +135,7 @@ impl<T: Copy> Completion<T> {
         let parker = Arc::new(Parker::new());
         let waiter = Waiter::Thread(Arc::clone(&parker));
         loop {
-            if let Some(value) = self.get_or_register(&waiter) {
+            if let Some(value) = self.get_or_register(waiter.clone()) {
                 return Ok(value);
             }
             match deadline {
@@ -157,7 +160,7 @@ impl<T: Copy> Completion<T> {
     }
 
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<T> {
-        match self.get_or_register(&Waiter::Task(cx.waker().clone())) {
+        match self.get_or_register(Waiter::Task(cx.waker().clone())) {
             Some(value) => Poll::Ready(value),
             None => Poll::Pending,
         }

@@ -15,6 +15,7 @@ use crate::subscription::scope;
 use crate::subscription::state::{Duty, Home, Subscriber, Wake, submit_all};
 use crate::sync::unmodelled::{Arc, Weak};
 use smallvec::SmallVec;
+use std::time::Instant;
 
 /// A subscriber, and the topic that it is on while that lives.
 pub(super) type Listed = (Arc<Subscriber>, Option<Arc<Alive>>);
@@ -39,6 +40,9 @@ pub(super) struct Aftermath {
 
 /// So many duties for the pool are handed over at once; the workers begin with them while the publisher goes on.
 const BURST: usize = 32;
+
+/// What a batch gathers to be dropped at its end, at most, give or take one message.
+const MOST_GATHERED: usize = 256;
 
 impl Aftermath {
     #[inline]
@@ -79,9 +83,26 @@ impl Aftermath {
         !(self.blocked.is_empty() && self.evict.is_empty())
     }
 
+    /// True if much of what is to be dropped has gathered: a long batch would keep what was shed on its way.
+    pub(super) fn has_gathered(&self) -> bool {
+        self.parcels.len() + self.refunds.len() + self.unwanted.len() + self.unpinned.len()
+            >= MOST_GATHERED
+    }
+
     /// Those who wait for room: for a task, which waits for them itself.
     pub(super) fn take_blocked(&mut self) -> Blocked {
         std::mem::take(&mut self.blocked)
+    }
+
+    /// Mailboxes without room take the message beyond their capacities: for notices of the bus, which come from
+    /// whoever subscribes, unsubscribes or shuts down, and none of them waits.
+    pub(super) fn wait_for_nobody(&mut self) {
+        self.wait_until(Instant::now());
+    }
+
+    /// The same from then on.
+    pub(super) fn wait_until(&mut self, deadline: Instant) {
+        self.blocked.be_patient_until(deadline);
     }
 
     /// Does all of it. Nothing is pinned or locked here.

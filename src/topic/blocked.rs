@@ -20,6 +20,8 @@ pub(super) struct Blocked {
     waiting: SmallVec<[(Arc<Subscriber>, Parcel); 1]>,
     /// What they tell when there is room, once they have been asked to.
     waiter: Option<Waiter>,
+    /// From when on a thread does not wait, whatever the mailboxes want: they take it beyond their capacities.
+    patience: Option<Instant>,
     /// A message that the bus was shut down under.
     shut_down: Option<Message>,
 }
@@ -38,6 +40,10 @@ enum Patience {
 impl Blocked {
     pub(super) fn push(&mut self, subscriber: Arc<Subscriber>, parcel: Parcel) {
         self.waiting.push((subscriber, parcel));
+    }
+
+    pub(super) fn be_patient_until(&mut self, at: Instant) {
+        self.patience = Some(at);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,6 +68,9 @@ impl Blocked {
             return self.offer_again(Patience::Spill, receipt);
         }
         let begin = Instant::now();
+        if self.patience.is_some_and(|at| at <= begin) {
+            return self.offer_again(Patience::Spill, receipt);
+        }
         let parker = Arc::new(Parker::new());
         self.waiter = Some(Waiter::Thread(Arc::clone(&parker)));
         loop {
@@ -74,14 +83,15 @@ impl Blocked {
                 .waiting
                 .iter()
                 .filter_map(|(blocked, _)| timeout(blocked));
-            match timeouts
-                .min()
-                .and_then(|timeout| begin.checked_add(timeout))
-            {
+            let deadlines = timeouts.filter_map(|timeout| begin.checked_add(timeout));
+            match deadlines.chain(self.patience).min() {
                 None => parker.park(),
                 Some(deadline) => {
                     parker.park_timeout(deadline.saturating_duration_since(Instant::now()));
                 }
+            }
+            if self.patience.is_some_and(|at| at <= Instant::now()) {
+                return self.offer_again(Patience::Spill, receipt);
             }
         }
     }

@@ -25,7 +25,7 @@ pub use sync_publish::SyncError;
 
 use crate::error::ForwardError;
 use crate::message::{FinalReason, Message, MessageType, Receipt, default_type, into_message};
-use crate::subscription::{Handled, Subscription};
+use crate::subscription::{Handled, Subscription, scope};
 use crate::sync::unmodelled::Arc;
 use aftermath::Aftermath;
 use node::Alive;
@@ -114,6 +114,9 @@ impl Topic {
 
     /// Publishes several, in their order, and wakes whoever is to be woken once for all of them.
     ///
+    /// The iterator counts as a handler: subscriptions may be waiting for the end of the batch to be run, so nothing
+    /// waits in there (R1b). That of a [`Receiver`](crate::Receiver) ends as soon as it would have to.
+    ///
     /// # Errors
     /// As [`Topic::publish`]. Messages of declined types and after a close are not published: the first of them
     /// is handed back, and what comes after it in the batch is not published either. A mailbox that fails when
@@ -135,7 +138,8 @@ impl Topic {
     ) -> Result<Receipt, PublishError> {
         let mut batch = Settled::default();
         let mut refused = None;
-        for payload in payloads {
+        let mut payloads = UserIterator::new(payloads);
+        while let Some(payload) = payloads.next() {
             let message = match publish::admit(&self.alive, into_message(payload)) {
                 Ok(message) => message,
                 Err(error) => {
@@ -145,10 +149,11 @@ impl Topic {
             };
             let Settled { after, total } = &mut batch;
             *total += publish::publish(&self.alive, message, &mut Special::Nobody, after);
-            if after.is_urgent() {
+            if after.is_urgent() || after.has_gathered() {
                 after.settle(total);
             }
         }
+        drop(payloads);
         batch.settle();
         match refused {
             Some(error) => Err(error),
@@ -258,6 +263,28 @@ impl Topic {
     #[must_use]
     pub fn stats(&self) -> TopicStats {
         TopicStats::of(&self.alive)
+    }
+}
+
+/// An iterator of the user's, run and dropped as what it is.
+struct UserIterator<I>(Option<I>);
+
+impl<I: Iterator> UserIterator<I> {
+    fn new(payloads: impl IntoIterator<IntoIter = I>) -> Self {
+        let _scope = scope::enter();
+        Self(Some(payloads.into_iter()))
+    }
+
+    fn next(&mut self) -> Option<I::Item> {
+        let _scope = scope::enter();
+        self.0.as_mut()?.next()
+    }
+}
+
+impl<I> Drop for UserIterator<I> {
+    fn drop(&mut self) {
+        let _scope = scope::enter();
+        drop(self.0.take());
     }
 }
 

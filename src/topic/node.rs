@@ -194,16 +194,20 @@ impl Home for Alive {
         }
         if let Some(duty) = duty {
             duty.submit();
-            scope::run_pending();
         }
+        // Whoever waited for room may have published as it was woken.
+        scope::run_pending();
     }
 
-    fn finished(&self, subscriber: &Arc<Subscriber>) {
+    fn count(&self, subscriber: &Subscriber) {
         let ended = &self.node.ended;
         ended.filtered.add(subscriber.figures.filtered.get());
         ended.shed.add(subscriber.mailbox.total_shed());
         ended.delivered.add(subscriber.figures.delivered.get());
         ended.discarded.add(subscriber.figures.discarded.get());
+    }
+
+    fn finished(&self, subscriber: &Arc<Subscriber>) {
         self.core.finished(subscriber.id);
     }
 

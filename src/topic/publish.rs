@@ -115,7 +115,8 @@ fn offer_all(
         })
         .sum();
     receipt.filtered += count_unwanted(&listings, info, fast);
-    let prepared = prepared.unwrap_or_default();
+    let mut prepared = prepared.unwrap_or_default();
+    leave_unreached(&mut prepared, &listings, after);
     let count = fast + prepared.len();
     if count == 0 {
         after.unwanted.push(message);
@@ -143,6 +144,22 @@ fn offer_all(
     }
     drop(locks);
     Ok(())
+}
+
+/// Who is on a topic with total order that is out of reach by now is offered nothing: its turn is not held (D7).
+fn leave_unreached(prepared: &mut Prepared, listings: &Listings<'_>, after: &mut Aftermath) {
+    let is_unreached = |ready: &Ready| {
+        let ordered = ready.alive.as_ref().map(|alive| &*alive.node);
+        ordered
+            .filter(|node| node.has_total_order())
+            .is_some_and(|node| !listings.iter().any(|(reached, _)| reached.id == node.id))
+    };
+    while let Some(index) = prepared.iter().position(is_unreached) {
+        let Ready {
+            subscriber, alive, ..
+        } = prepared.remove(index);
+        after.unpinned.push((subscriber, alive));
+    }
 }
 
 type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;
@@ -445,6 +462,7 @@ impl Offers<'_, '_> {
 pub(super) fn control(alive: &Alive, message: Message, about: &Arc<Subscriber>) {
     let mut after = Aftermath::default();
     let mut receipt = publish(alive, message, &mut Special::Skip(about), &mut after);
+    after.wait_for_nobody();
     after.settle(&mut receipt);
 }
 

@@ -69,6 +69,9 @@ pub(super) fn publish_sync(
     let mut special = Special::Mark(subscriber, Some(envelope));
     let mut after = Aftermath::default();
     let mut receipt = publish::publish(alive, message, &mut special, &mut after);
+    if let Some(deadline) = deadline {
+        after.wait_until(deadline);
+    }
     after.settle(&mut receipt);
     drop(after.outcome(receipt));
     if let Special::Mark(_, Some(envelope)) = special {
