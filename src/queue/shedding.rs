@@ -92,14 +92,14 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
         self.push_booked(item, key, capacity, |_| {})
     }
 
-    /// As [`Self::push`]. `book` is called for what is shed, under the lock, so that it is booked before a close
-    /// that comes after: nothing is shed that the final message does not know of. It is no code of a user.
+    /// As [`Self::push`]. `book` is told what leaves, under the lock, so that it is booked before a close that comes
+    /// after: nothing leaves that the final message does not know of. It is no code of a user.
     pub(crate) fn push_booked(
         &self,
         item: T,
         key: Option<K>,
         capacity: usize,
-        book: impl FnOnce(&T),
+        book: impl FnOnce(&Evicted<T>),
     ) -> (Push<T>, Evicted<T>) {
         let mut inner = self.inner.lock();
         if inner.state == State::Closed {
@@ -114,9 +114,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
             }
             None => Evicted::None,
         };
-        if let Evicted::Shed(oldest) = &evicted {
-            book(oldest);
-        }
+        book(&evicted);
         inner.live += 1;
         (
             inner.append(Entry {

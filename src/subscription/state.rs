@@ -91,6 +91,18 @@ pub(crate) struct Figures {
     pub(crate) delivered: Counter,
     pub(crate) high_water: Counter,
     pub(crate) times: OnceLock<Box<Times>>,
+    /// Its topic has added the others to its totals. Under the lock of those.
+    counted: Counter,
+}
+
+impl Figures {
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted.get() > 0
+    }
+
+    pub(crate) fn set_counted(&self) {
+        self.counted.add_alone(1);
+    }
 }
 
 /// Who is told that there is something to do.

@@ -41,6 +41,14 @@ impl Prepared {
     /// Starts the thread. It runs nothing before [`Prepared::start`], and ends if that never comes.
     pub(crate) fn new(options: &OwnThread, bus: &str) -> Result<Self, SubscribeError> {
         let OwnThread { wait, core } = *options;
+        if bus.contains('\0') {
+            // The standard library panics at that.
+            let why = "the name of the bus's threads contains a zero byte";
+            return Err(SubscribeError::Thread(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                why,
+            )));
+        }
         let parker = Arc::new(Parker::new());
         let slot = Arc::new(Slot {
             ready: Completion::new(),

@@ -1,5 +1,6 @@
-//! Those who have no room for a message and asked its publisher to wait for some. All of them are waited for at
-//! once, so that one that is stuck keeps nothing from the others (R3). Nothing is pinned or locked here.
+//! Those who have no room for a message and asked its publisher to wait for some. All of them are waited
+//! for at once, so that one that is stuck keeps nothing from the others (R3). Nothing is pinned or locked
+//! here.
 
 use crate::epoch;
 use crate::message::{FinalReason, Message, Receipt};
@@ -95,8 +96,8 @@ impl Blocked {
         }
     }
 
-    /// Tries again, for a task that is told by `waiter`, always the same one, when the next try has a point. True
-    /// once nobody is left.
+    /// Tries again, for a task that is told by `waiter`, always the same one, when the next try has a
+    /// point. True once nobody is left.
     pub(super) fn poll(&mut self, waiter: &Waiter, receipt: &mut Receipt) -> bool {
         self.waiter.get_or_insert_with(|| waiter.clone());
         self.register();
