@@ -3,6 +3,7 @@
 use crate::bus::Bus;
 use crate::error::BuildError;
 use crate::message::{CHANGE, FINAL, GAP, Origin};
+use crate::sync::thread;
 use crate::topic::core::{Config, Core, DiscardHook, PanicHook};
 use crate::topic::{Discarded, HandlerPanic};
 use crate::worker::{IdleStrategy, MAX_WORKERS, PoolOptions};
@@ -110,7 +111,7 @@ impl BusBuilder {
     /// [`BuildError`] says which of the settings is wrong, and why.
     pub fn build(self) -> Result<Bus, BuildError> {
         let workers = match self.workers {
-            None => std::thread::available_parallelism()
+            None => thread::available_parallelism()
                 .map_or(1, NonZeroUsize::get)
                 .min(MAX_WORKERS),
             Some(workers) => workers,

@@ -1,13 +1,13 @@
 //! The bus: where topics come from, and how all of it ends.
 
 use crate::builder::BusBuilder;
-use crate::error::{BuildError, TopicError, WaitError};
+use crate::error::{BuildError, MAX_NAME_LEN, TopicError, WaitError};
 use crate::message::{FinalReason, Origin};
 use crate::subscription::scope;
 use crate::subscription::state::{Subscriber, Wake};
 use crate::sync::unmodelled::Arc;
 use crate::topic::core::Core;
-use crate::topic::{MAX_NAME_LEN, Topic, TopicStats};
+use crate::topic::{Topic, TopicStats};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -69,12 +69,7 @@ impl Bus {
     /// # Errors
     /// [`TopicError`] for a name that is empty or too long, and after shutdown.
     pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
-        self.check_name(name)?;
-        Ok(Topic::new(self.core().registry.get_or_create(
-            self.core(),
-            name,
-            false,
-        )))
+        self.get_or_create(name, false)
     }
 
     /// As [`Bus::topic`], with total order (D7): all its subscriptions see what is offered to it in the same
@@ -83,8 +78,7 @@ impl Bus {
     /// # Errors
     /// As [`Bus::topic`], and [`TopicError::OtherOrder`] if the topic lives already, without total order.
     pub fn topic_with_total_order(&self, name: &str) -> Result<Topic, TopicError> {
-        self.check_name(name)?;
-        let topic = Topic::new(self.core().registry.get_or_create(self.core(), name, true));
+        let topic = self.get_or_create(name, true)?;
         if topic.has_total_order() {
             Ok(topic)
         } else {
@@ -96,6 +90,18 @@ impl Bus {
     #[must_use]
     pub fn get_topic(&self, name: &str) -> Option<Topic> {
         self.core().registry.get(name).map(Topic::new)
+    }
+
+    fn get_or_create(&self, name: &str, total_order: bool) -> Result<Topic, TopicError> {
+        self.check_name(name)?;
+        let core = self.core();
+        let alive = core.registry.get_or_create(core, name, total_order);
+        // A shutdown that began meanwhile either found it in the registry, or is seen here.
+        if core.is_shut_down() {
+            alive.close_all(FinalReason::Shutdown);
+            return Err(TopicError::ShutDown);
+        }
+        Ok(Topic::new(alive))
     }
 
     fn check_name(&self, name: &str) -> Result<(), TopicError> {
@@ -138,22 +144,28 @@ impl Bus {
     fn shutdown_until(&self, deadline: Option<Instant>) -> Result<ShutdownReport, WaitError> {
         self.owner.begin_shutdown();
         scope::may_wait()?;
-        let mut report = ShutdownReport::default();
-        for subscriber in self.core().unfinished() {
-            match subscriber.wake {
-                Wake::Receiver(_) => report.receivers.push(subscriber.name.to_string()),
-                Wake::Executor(_) => report.executors.push(subscriber.name.to_string()),
-                Wake::Pool(_) | Wake::Thread(_) | Wake::Inline => {
-                    if subscriber.completion.wait(deadline).is_err() {
-                        report.unfinished.push(subscriber.name.to_string());
-                    }
-                }
+        // Somebody else may have begun it and be at it still; if that takes too long, the report tells what is left
+        // of those that were closed so far.
+        let _ = self.core().all_closed.wait(deadline);
+        let ending = self.core().unfinished();
+        for subscriber in &ending {
+            if !is_foreign(subscriber) {
+                let _ = subscriber.completion.wait(deadline);
             }
-            // A receiver may have been drained meanwhile.
-            forget_if_done(&mut report, &subscriber);
         }
-        if let Some(pool) = self.core().started_pool() {
-            report.workers_ended = pool.join(deadline);
+        let pool = self.core().started_pool();
+        let mut report = ShutdownReport {
+            workers_ended: pool.is_none_or(|pool| pool.join(deadline)),
+            ..ShutdownReport::default()
+        };
+        // Only now: receivers and executors may have finished meanwhile.
+        for subscriber in ending.iter().filter(|subscriber| !subscriber.is_done()) {
+            let names = match subscriber.wake {
+                Wake::Receiver(_) => &mut report.receivers,
+                Wake::Executor(_) => &mut report.executors,
+                Wake::Pool(_) | Wake::Thread(_) | Wake::Inline => &mut report.unfinished,
+            };
+            names.push(subscriber.name.to_string());
         }
         Ok(report)
     }
@@ -194,18 +206,9 @@ impl Bus {
     }
 }
 
-fn forget_if_done(report: &mut ShutdownReport, subscriber: &Subscriber) {
-    if subscriber.is_done() {
-        for names in [
-            &mut report.receivers,
-            &mut report.executors,
-            &mut report.unfinished,
-        ] {
-            if names.last().is_some_and(|name| **name == *subscriber.name) {
-                names.pop();
-            }
-        }
-    }
+/// True if it is not the bus that runs it.
+fn is_foreign(subscriber: &Subscriber) -> bool {
+    matches!(subscriber.wake, Wake::Receiver(_) | Wake::Executor(_))
 }
 
 impl fmt::Debug for Bus {
@@ -228,6 +231,7 @@ impl Owner {
         if let Some(pool) = self.core.started_pool() {
             pool.stop();
         }
+        self.core.all_closed.complete(());
     }
 }
 

@@ -5,6 +5,9 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+/// The longest name of a topic or a subscription, in bytes.
+pub const MAX_NAME_LEN: usize = 1024;
+
 /// Why a [`Bus`](crate::Bus) could not be built.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -72,7 +75,7 @@ impl fmt::Display for TopicError {
                 write!(
                     f,
                     "the name has {len} bytes, at most {} are allowed",
-                    crate::MAX_NAME_LEN
+                    MAX_NAME_LEN
                 )
             }
             Self::ShutDown => f.write_str("the bus has been shut down"),
@@ -174,7 +177,7 @@ impl fmt::Display for SubscribeError {
                 write!(
                     f,
                     "the name has {len} bytes, at most {} are allowed",
-                    crate::MAX_NAME_LEN
+                    MAX_NAME_LEN
                 )
             }
         }

@@ -1,5 +1,6 @@
-//! In-process publish/subscribe for latency-sensitive services.
+//! The front page is the repository's README.
 
+#![doc = include_str!("../README.md")]
 #![warn(clippy::disallowed_types)] // clippy.toml: primitives come from `sync`
 
 mod sync;
@@ -23,8 +24,8 @@ mod bus;
 pub use builder::{BusBuilder, DEFAULT_MESSAGE_BUDGET};
 pub use bus::{Bus, BusStats, ShutdownReport};
 pub use error::{
-    BuildError, ForwardError, RecvError, SubscribeError, TopicError, TryRecvError, WaitError,
-    WouldDeadlock,
+    BuildError, ForwardError, MAX_NAME_LEN, RecvError, SubscribeError, TopicError, TryRecvError,
+    WaitError, WouldDeadlock,
 };
 pub use message::{
     ChangeKind, FinalMessage, FinalReason, Gap, Message, MessageId, MessageType, Origin, Receipt,
@@ -37,8 +38,8 @@ pub use subscription::{
     WaitStrategy,
 };
 pub use topic::{
-    Discarded, Forward, HandlerPanic, MAX_NAME_LEN, PublishError, SubscriptionBuilder, Topic,
-    TopicStats,
+    Discarded, Forward, HandlerPanic, PublishError, PublishFuture, SubscriptionBuilder, SyncError,
+    Topic, TopicStats,
 };
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may

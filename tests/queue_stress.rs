@@ -435,10 +435,8 @@ fn to_close_or_notify_takes_the_duty_of_one_at_rest() {
     let single = Single::new(1);
     assert!(!single.ring.notify(), "somebody runs it");
     // SAFETY: the caller has the duty
-    assert!(
-        !unsafe { single.ring.park(drop) },
-        "there is something to be told"
-    );
+    let parked = unsafe { single.ring.park(drop) };
+    assert!(!parked, "there is something to be told");
     // SAFETY: the caller has the duty
     assert!(unsafe { single.ring.park(drop) });
     assert!(single.ring.notify());

@@ -1,5 +1,5 @@
-//! What the models share: [`check`] runs one and counts its executions; [`Mailbox`] and its parts are for those
-//! of the queues, [`race`] and its parts for those of the whole bus.
+//! What the models share: [`check`] runs one and counts its executions, [`Track`] finds what leaks; [`Mailbox`] and
+//! its parts are for the models of the queues, [`race`] and its parts for those of the whole bus.
 #![cfg(loom)]
 #![allow(
     clippy::disallowed_types,
@@ -14,6 +14,7 @@ pub use mailbox::{
     Duty, Eager, EagerGuard, Forever, Item, Log, Mailbox, MailboxOf, NoReclaim, Offer, Reclaim, Tag,
 };
 
+use std::cell::Cell;
 use std::time::Instant;
 
 /// The preemptions that a model explores unless `LOOM_MAX_PREEMPTIONS` says otherwise.
@@ -26,8 +27,8 @@ const BRANCHES: usize = 10_000;
 /// there were.
 ///
 /// # Panics
-/// If `f` does in one of them, or if there were fewer than `floor`: a model that is no longer explored proves
-/// nothing.
+/// If `f` does in one of them, or leaves a [`Track`] alive, or if there were fewer than `floor`: a model that is
+/// no longer explored proves nothing.
 pub fn check(name: &str, floor: usize, f: impl Fn() + Send + Sync + 'static) {
     use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
 
@@ -45,13 +46,44 @@ pub fn check(name: &str, floor: usize, f: impl Fn() + Send + Sync + 'static) {
     builder.check(move || {
         // Relaxed: loom runs one execution after the other on one thread.
         counter.fetch_add(1, Ordering::Relaxed);
+        LIVE.set(0);
         f();
+        assert_eq!(LIVE.get(), 0, "values that were never dropped");
     });
     // Relaxed: as above.
     let executions = executions.load(Ordering::Relaxed);
-    println!("{name}: {executions} executions in {:?}", start.elapsed());
+    let seconds = start.elapsed().as_secs_f64();
+    println!("model {name}: {executions} executions (floor {floor}), {seconds:.2} s");
     assert!(
         executions >= floor,
-        "{name}: {executions} executions, fewer than the {floor} that there should be"
+        "{name}: {executions} executions, below the floor of {floor}"
     );
+}
+
+thread_local! {
+    /// All threads of a model run on one thread of the system, so this is one count a model.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+/// A value that is counted while it lives, so that a leak fails the model, and so does a second drop.
+#[derive(Debug)]
+pub struct Track<T>(T);
+
+impl<T> Track<T> {
+    /// Counts one more.
+    pub fn new(value: T) -> Self {
+        LIVE.set(LIVE.get() + 1);
+        Self(value)
+    }
+
+    /// The value.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> Drop for Track<T> {
+    fn drop(&mut self) {
+        LIVE.set(LIVE.get() - 1);
+    }
 }

@@ -1,6 +1,6 @@
 //! Who waits for room is woken: by the consumer once there is room, or by the close.
 //!
-//! Mutants: fence F2a gone, fence F2b gone, the waiter does not try again once it is registered.
+//! Mutants: fence F2a gone, fence F2b gone, the mark that somebody waits cleared after the lock.
 #![cfg(loom)]
 #![expect(unsafe_code, reason = "a model of the unsafe parts")]
 
@@ -32,8 +32,8 @@ impl Blocking {
 
     /// Waits until the item is in, or the ring is closed. A waiter that is never woken is a deadlock, which loom
     /// reports.
-    fn push(&self, producer: u8, limit: u64) -> bool {
-        let mut item = Item::new(producer, 0);
+    fn push(&self, producer: u8, sequence: u8, limit: u64) -> bool {
+        let mut item = Item::new(producer, sequence);
         let woken = Arc::new(Notify::new());
         loop {
             for registered in [false, true] {
@@ -79,9 +79,34 @@ fn one_waits_and_the_consumer_makes_room() {
         let blocking = Blocking::full(1);
         let producer = {
             let blocking = blocking.clone();
-            thread::spawn(move || assert!(blocking.push(1, 1)))
+            thread::spawn(move || assert!(blocking.push(1, 0, 1)))
         };
         blocking.consume(1);
+        producer.join().unwrap();
+    });
+}
+
+/// A waiter that registers while another of its kind, which got in without it, is being taken.
+#[test]
+fn one_waits_twice() {
+    check("room_no_lost_wakeup, twice", 1, || {
+        let blocking = Blocking::full(1);
+        let producer = {
+            let blocking = blocking.clone();
+            thread::spawn(move || {
+                assert!(blocking.push(1, 0, 1));
+                assert!(blocking.push(1, 1, 1));
+            })
+        };
+        for _ in 0..2 {
+            // SAFETY: the only consumer, which never parks
+            while !matches!(unsafe { blocking.ring.pop() }, Pop::Item(_)) {
+                thread::yield_now();
+            }
+            // SAFETY: the only consumer, which never parks
+            assert!(unsafe { blocking.ring.publish_freed() });
+            blocking.wake();
+        }
         producer.join().unwrap();
     });
 }
@@ -92,7 +117,7 @@ fn one_waits_and_it_is_closed() {
         let blocking = Blocking::full(1);
         let producer = {
             let blocking = blocking.clone();
-            thread::spawn(move || assert!(!blocking.push(1, 1)))
+            thread::spawn(move || assert!(!blocking.push(1, 0, 1)))
         };
         blocking.close();
         producer.join().unwrap();
@@ -105,7 +130,7 @@ fn two_wait_and_the_consumer_makes_room_for_both() {
         let blocking = Blocking::full(2);
         let producers = [1, 2].map(|producer| {
             let blocking = blocking.clone();
-            thread::spawn(move || assert!(blocking.push(producer, 2)))
+            thread::spawn(move || assert!(blocking.push(producer, 0, 2)))
         });
         blocking.consume(2);
         producers
@@ -121,7 +146,7 @@ fn one_waits_while_the_consumer_and_the_closer_both_wake() {
         let producer = {
             let blocking = blocking.clone();
             thread::spawn(move || {
-                blocking.push(1, 1);
+                blocking.push(1, 0, 1);
             })
         };
         let closer = {

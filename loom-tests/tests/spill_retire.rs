@@ -7,7 +7,7 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use loom_tests::{Eager, MailboxOf, NoReclaim, Reclaim, check};
+use loom_tests::{Eager, Mailbox, MailboxOf, NoReclaim, Reclaim, check};
 
 /// The first producer has offered `before`, of which the consumer took `taken`, so that the ring spills. Then each
 /// producer offers `counts`, while the consumer goes on for `budget` steps, as often as it is due of `runs` times.
@@ -67,19 +67,23 @@ fn two_producers_while_the_consumer_parks() {
     );
 }
 
-/// The third claim after the rest is the first that spills without a look at how far the consumer has come.
+/// The third claim after a rest is the first that spills without a look at how far the consumer has come: it learns
+/// that the queue was taken out from the claims before it, and from nothing else.
 #[test]
-fn two_producers_of_which_one_meets_only_the_other() {
-    retire::<Eager>(
-        "spill_retire, by way of the other",
-        Scene {
-            before: 3,
-            taken: 3,
-            counts: [2, 1],
-            budget: 1,
-            runs: 1,
-        },
-    );
+fn one_producer_that_meets_the_claims_of_another() {
+    check("spill_retire, by way of another", 1, || {
+        let mailbox = Arc::new(Mailbox::new(1, u64::MAX));
+        let mut first = mailbox.offer_from(0, 0..3);
+        mailbox.run_if_due(3);
+        let producer = {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || mailbox.offer_from(1, 0..1))
+        };
+        mailbox.run_if_due(1);
+        first.extend(mailbox.offer_from(0, 3..5));
+        let second = producer.join().unwrap();
+        mailbox.finish(&[first, second], false);
+    });
 }
 
 /// Pinned all the time, so that not even the fence of a pin helps who finds the queue taken out.

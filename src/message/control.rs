@@ -37,6 +37,8 @@ pub struct FinalMessage {
     pub delivered: u64,
     /// Messages that its overflow policy shed.
     pub shed: u64,
+    /// Messages that a newer one of their key took the place of.
+    pub conflated: u64,
     /// Messages that were accepted, but that nobody was left to run.
     pub discarded: u64,
 }

@@ -1,5 +1,11 @@
 //! What messages promise, apart from the interleavings: those are in `loom-tests/tests/message_count.rs`.
 
+#![expect(unsafe_code, reason = "takes the one delivery that it has counted")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "a payload may be any type of std's"
+)]
+
 use super::*;
 use crate::sync::unmodelled::{Arc, AtomicUsize};
 // Relaxed: the tests count, and look at the counts after they have joined the threads.
@@ -58,11 +64,8 @@ fn payloads_of_any_size_and_alignment() {
 impl Message {
     /// For tests: the one delivery that `raw` is.
     fn from_raw(raw: RawDelivery) -> Self {
-        #[expect(unsafe_code, reason = "takes the one delivery")]
         // SAFETY: the tests call this once for each delivery that they made
-        unsafe {
-            raw.into_message()
-        }
+        unsafe { raw.into_message() }
     }
 }
 
@@ -93,6 +96,7 @@ fn control_messages_cannot_be_forged() {
         reason: FinalReason::Shutdown,
         delivered: 1,
         shed: 2,
+        conflated: 4,
         discarded: 3,
     };
     let gap = Gap {

@@ -3,6 +3,11 @@
 //! from the producers' side ([`shedding`]), and the protocol of those who wait for room ([`room`]). Generic:
 //! nothing here knows what a message or a subscription is.
 
+#![expect(
+    unsafe_code,
+    reason = "traits that are promises about pointers and memory"
+)]
+
 #[cfg(any(loom, feature = "internals"))]
 pub(crate) mod hold;
 pub(crate) mod index;
@@ -15,7 +20,6 @@ pub(crate) mod spill;
 ///
 /// # Safety
 /// `into_ptr` never returns null, and `from_ptr(into_ptr(x))` is x.
-#[expect(unsafe_code, reason = "slots hold raw pointers")]
 pub unsafe trait Pointer: Send {
     /// Gives up the value for a pointer that stands for it.
     fn into_ptr(self) -> *mut ();
@@ -30,11 +34,9 @@ pub unsafe trait Pointer: Send {
 ///
 /// # Safety
 /// While a value of this type lives, nothing that was reachable when it was made is freed.
-#[expect(unsafe_code, reason = "an implementation is a promise about memory")]
 pub unsafe trait Pinned {}
 
 // SAFETY: that is what a guard of the epoch is
-#[expect(unsafe_code, reason = "an implementation is a promise about memory")]
 unsafe impl Pinned for crate::epoch::Guard {}
 
 /// What became of an item that was pushed.

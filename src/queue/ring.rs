@@ -245,7 +245,7 @@ impl<T: Pointer> Ring<T> {
     }
 
     /// True: it is at rest. For models.
-    #[cfg(loom)]
+    #[cfg(any(loom, feature = "internals"))]
     pub fn is_parked(&self) -> bool {
         self.tail.peek().is_parked()
     }

@@ -43,6 +43,34 @@ impl<W> RoomWaiters<W> {
         fence(Ordering::SeqCst);
     }
 
+    /// As [`Self::register`], for one who may be registered already, from a try before.
+    pub fn register_once(&self, waiter: &W)
+    where
+        W: Clone + PartialEq,
+    {
+        {
+            let mut waiters = self.waiters.lock();
+            if !waiters.contains(waiter) {
+                waiters.push(waiter.clone());
+            }
+            // Relaxed: ordered by fence F2a.
+            self.any.store(true, Ordering::Relaxed);
+        }
+        // SeqCst: F2a, pairs with F2b in `take`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Forgets one who waits no more. It is handed out: its drop may be code of the user's.
+    #[must_use]
+    pub fn forget(&self, waiter: &W) -> Option<W>
+    where
+        W: PartialEq,
+    {
+        let mut waiters = self.waiters.lock();
+        let place = waiters.iter().position(|known| known == waiter)?;
+        Some(waiters.swap_remove(place))
+    }
+
     /// Everybody who waits, to be woken by the consumer, which has just told how far it has come, or by
     /// whoever has just closed the ring.
     pub fn take(&self) -> Vec<W> {

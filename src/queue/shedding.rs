@@ -34,6 +34,8 @@ struct Inner<K, T> {
     by_key: HashMap<K, u64>,
     /// How many entries are live and can be shed.
     live: usize,
+    /// How many are marks, which cannot.
+    marks: usize,
     state: State,
     /// The consumer is to look around once more before it parks.
     notified: bool,
@@ -76,6 +78,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
                 first: 0,
                 by_key: HashMap::new(),
                 live: 0,
+                marks: 0,
                 state: State::Running,
                 notified: false,
                 pushed: 0,
@@ -96,7 +99,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
         item: T,
         key: Option<K>,
         capacity: usize,
-        book: impl FnOnce(&T),
+        book: impl FnOnce(&Evicted<T>),
     ) -> (Push<T>, Evicted<T>) {
         let mut inner = self.inner.lock();
         if inner.state == State::Closed {
@@ -106,12 +109,12 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
             Some(number) => inner
                 .take_out(number)
                 .map_or(Evicted::None, Evicted::Conflated),
-            None if inner.live >= capacity => inner.take_oldest().map_or(Evicted::None, |oldest| {
-                book(&oldest);
-                Evicted::Shed(oldest)
-            }),
+            None if inner.live >= capacity => {
+                inner.take_oldest().map_or(Evicted::None, Evicted::Shed)
+            }
             None => Evicted::None,
         };
+        book(&evicted);
         inner.live += 1;
         (
             inner.append(Entry {
@@ -129,6 +132,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
         if inner.state == State::Closed {
             return Push::Closed(item);
         }
+        inner.marks += 1;
         inner.append(Entry {
             item,
             key: None,
@@ -190,7 +194,11 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
             let number = inner.first;
             inner.first += 1;
             let Some(entry) = entry else { continue };
-            inner.live -= usize::from(entry.sheddable);
+            if entry.sheddable {
+                inner.live -= 1;
+            } else {
+                inner.marks -= 1;
+            }
             if let Some(key) = &entry.key {
                 let removed = inner.by_key.remove(key);
                 debug_assert_eq!(removed, Some(number));
@@ -243,7 +251,8 @@ impl<K: Hash + Eq + Clone, T> Inner<K, T> {
             .entries
             .get_mut((number - self.first) as usize)?
             .take()?;
-        self.live -= usize::from(entry.sheddable);
+        debug_assert!(entry.sheddable, "marks have no key");
+        self.live -= 1;
         self.tidy();
         Some(entry.item)
     }
@@ -262,13 +271,16 @@ impl<K: Hash + Eq + Clone, T> Inner<K, T> {
             self.entries.pop_front();
             self.first += 1;
         }
+        // Behind a mark, dead entries stay.
+        self.tidy();
         Some(entry.item)
     }
 
     /// Drops dead entries once there are more of them than live ones.
     fn tidy(&mut self) {
-        let dead = self.entries.len() - self.live;
-        if dead < TIDY_THRESHOLD || dead < self.live {
+        let live = self.live + self.marks;
+        let dead = self.entries.len() - live;
+        if dead < TIDY_THRESHOLD || dead < live {
             return;
         }
         self.entries.retain(Option::is_some);
@@ -351,6 +363,37 @@ mod tests {
         let _ = queue.push(1, None, 1);
         assert_eq!(queue.push(2, None, 1).1, Evicted::Shed(1));
         assert_eq!((queue.pop(), queue.pop()), (Pop::Item(100), Pop::Item(2)));
+    }
+
+    #[test]
+    fn dead_entries_behind_a_mark_go() {
+        let queue = Queue::new();
+        let _ = queue.push_mark(0);
+        for item in 1..=1000 {
+            let _ = queue.push(item, None, 1);
+        }
+        assert!(queue.inner.lock().entries.len() < 2 * TIDY_THRESHOLD + 2);
+        assert_eq!(
+            (queue.pop(), queue.pop(), queue.pop()),
+            (Pop::Item(0), Pop::Item(1000), Pop::Empty)
+        );
+    }
+
+    #[test]
+    fn many_marks_are_no_dead_entries() {
+        let queue = Queue::new();
+        for mark in 0..1000 {
+            let _ = queue.push_mark(mark);
+        }
+        let _ = queue.push(1000, Some(1), 1);
+        let _ = queue.push(1001, Some(1), 1);
+        let inner = queue.inner.lock();
+        assert_eq!(inner.marks, 1000);
+        assert_eq!(
+            inner.entries.len(),
+            1002,
+            "one dead entry is nothing to tidy up"
+        );
     }
 
     #[test]

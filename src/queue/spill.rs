@@ -5,7 +5,8 @@
 //! never by this queue being empty.
 //!
 //! Giving back: the consumer takes the queue out first, and then tries to clear SPILLING. If the tail word has
-//! moved since, a claimant may still hold the queue, so it is kept in the stash and looked into as well. If
+//! moved since, a claimant may still hold the queue, so it goes back to where it was; or, if another one has
+//! been installed there meanwhile, it is kept in the stash and looked into as well. If
 //! it has not, every claim is consumed, and any later one starts from a word without SPILLING, which is a word
 //! that no claimant with the old queue in hand can have seen. Claimants are pinned, and the queue is retired
 //! through the epoch, so that the last of them may return from `put` at leisure.
@@ -38,7 +39,7 @@ pub struct Spill<T: Pointer> {
 
 /// A queue that was taken out: to be freed once no guard that is held now is held any more. It is empty.
 pub struct Retired<T: Pointer>(
-    #[expect(dead_code, reason = "dropped")] Vec<Box<SegQueue<Entry<T>>>>,
+    #[allow(dead_code, reason = "kept to be dropped later")] Vec<Box<SegQueue<Entry<T>>>>,
 );
 
 impl<T: Pointer> std::fmt::Debug for Retired<T> {
@@ -52,7 +53,7 @@ impl<T: Pointer> std::fmt::Debug for Retired<T> {
 pub struct Stash<T: Pointer> {
     /// Index 0 is the consumer's head.
     items: VecDeque<Option<T>>,
-    /// Queues that could not be given back when they were taken out.
+    /// Queues that could neither be given back when they were taken out, nor put back.
     old: Vec<Box<SegQueue<Entry<T>>>>,
 }
 
@@ -128,17 +129,32 @@ impl<T: Pointer> Spill<T> {
         stash: &mut Stash<T>,
         stop_spilling: impl FnOnce() -> bool,
     ) -> Option<Retired<T>> {
-        // AcqRel: Acquire pairs with `install`; Release orders it before `stop_spilling`'s Release.
-        let taken = self.queue.swap(std::ptr::null_mut(), Ordering::AcqRel);
-        if !taken.is_null() {
+        // Acquire: pairs with the Release in `install`. That it is out is visible to whoever sees SPILLING cleared.
+        let taken = self.queue.swap(std::ptr::null_mut(), Ordering::Acquire);
+        let at_rest = stop_spilling();
+        // If it stayed out after each try that fails, the queues behind a mailbox that is busy would pile up.
+        if !taken.is_null() && (at_rest || !self.put_back(taken)) {
             // SAFETY: the swap took it out; who still holds it is pinned, and it is freed after the epoch only
             stash.old.push(unsafe { Box::from_raw(taken) });
         }
-        if !stop_spilling() {
+        if !at_rest {
             return None;
         }
         debug_assert!(stash.items.iter().all(Option::is_none));
         Some(Retired(std::mem::take(&mut stash.old)))
+    }
+
+    /// False if there is another queue by now.
+    fn put_back(&self, taken: *mut SegQueue<Entry<T>>) -> bool {
+        // Release: as in `install`, whose work we acquired when we took it out.
+        self.queue
+            .compare_exchange(
+                std::ptr::null_mut(),
+                taken,
+                Ordering::Release,
+                Ordering::Relaxed,
+            )
+            .is_ok()
     }
 }
 
@@ -185,5 +201,44 @@ impl<T: Pointer> std::fmt::Debug for Stash<T> {
             .field("items", &self.items.len())
             .field("old", &self.old.len())
             .finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Item;
+
+    // SAFETY: the pointer is not null, and all items are the same
+    unsafe impl Pointer for Item {
+        fn into_ptr(self) -> *mut () {
+            std::ptr::dangling_mut()
+        }
+
+        unsafe fn from_ptr(_: *mut ()) -> Self {
+            Self
+        }
+    }
+
+    #[test]
+    fn tries_to_give_back_that_fail_leave_no_queues_behind() {
+        let spill = Spill::<Item>::new();
+        let mut stash = Stash::new();
+        for _ in 0..100 {
+            spill.install();
+            assert!(spill.retire(&mut stash, || false).is_none());
+            assert!(stash.old.is_empty());
+        }
+        let another = || {
+            spill.install();
+            false
+        };
+        assert!(spill.retire(&mut stash, another).is_none());
+        assert_eq!(stash.old.len(), 1, "another one was there by then");
+        let Retired(queues) = spill.retire(&mut stash, || true).unwrap();
+        assert_eq!(queues.len(), 2);
+        assert!(stash.old.is_empty());
     }
 }

@@ -36,6 +36,18 @@ pub(crate) struct Batch {
     pub(crate) ready: Vec<Message>,
 }
 
+/// What becomes of what waits.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// It is handled.
+    #[default]
+    Handling,
+    /// It is discarded: the handler panicked. It is kept for its final message, if it wants that all the same.
+    Panicked,
+    /// It is discarded: nobody runs the handler any more.
+    Abandoned,
+}
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Consumer {
@@ -44,12 +56,21 @@ pub(crate) struct Consumer {
     pub(crate) general: bool,
     pub(crate) on_gap: Option<GapFn>,
     pub(crate) on_final: Option<FinalFn>,
-    /// A handler that panicked is kept for its final message only.
-    pub(crate) discarding: bool,
+    /// The next thing in the mailbox is the notice of its own subscribing, which nothing comes before (L1).
+    pub(crate) greeting: bool,
+    pub(crate) course: Course,
     pub(crate) hooks: Option<Arc<Hooks>>,
     pub(crate) home: Option<Arc<dyn Home>>,
     /// Messages until the next one whose times are taken.
     pub(crate) sample_in: u32,
+}
+
+impl Consumer {
+    /// What waits is not handled any more.
+    #[inline]
+    pub(crate) fn is_discarding(&self) -> bool {
+        self.course != Course::Handling
+    }
 }
 
 /// The consumer of one subscription. Opened by the holder of the duty only.

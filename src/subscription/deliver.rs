@@ -1,9 +1,7 @@
 //! Running a subscription: one batch of its mailbox, up to a budget, and in the end its final run. Whoever calls
 //! this has the duty. User code runs here, without any lock or pin (R1), and its panics end here (R2).
 
-#![expect(unsafe_code, reason = "the mailbox's consumer side wants the duty")]
-
-use super::consumer::{Consumer, ConsumerCell, Handler};
+use super::consumer::{Consumer, ConsumerCell, Course, Handler};
 use super::options::{Congestion, PanicPolicy};
 use super::parcel::{Handled, Parcel};
 use super::scope;
@@ -39,8 +37,7 @@ pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
         duty.figures.high_water.raise_alone(duty.mailbox.depth());
         let ran = run_batch(consumer, duty, budget);
         flush_batch(consumer, duty);
-        // SAFETY: the caller has the duty
-        unsafe { duty.mailbox.publish_freed(false) };
+        duty.publish_freed(false);
         clear_congestion(consumer, duty);
         if ran == Ran::Done {
             finish(consumer, duty);
@@ -53,17 +50,14 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
     let mut looks = 0;
     let mut left = budget;
     while left > 0 {
-        // SAFETY: the caller has the duty
-        match unsafe { duty.mailbox.pop() } {
+        match duty.pop() {
             Pop::Item(parcel) => {
                 left -= 1;
                 looks = 0;
-                // SAFETY: the caller has the duty
-                if let Some(gap) = unsafe { duty.mailbox.due_gap(true) } {
+                if let Some(gap) = gap_before(consumer, duty) {
                     deliver_gap(consumer, duty, gap);
                 }
-                // SAFETY: the caller has the duty
-                unsafe { duty.mailbox.publish_freed(true) };
+                duty.publish_freed(true);
                 deliver(consumer, duty, parcel);
                 scope::run_pending();
             }
@@ -72,20 +66,27 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
                 hint::spin_loop();
             }
             Pop::Unwritten => return Ran::Unwritten,
-            Pop::Empty => {
-                // SAFETY: the caller has the duty
-                match unsafe { duty.mailbox.due_gap(false) } {
-                    Some(gap) => deliver_gap(consumer, duty, gap),
-                    None => return Ran::Idle,
-                }
-            }
+            Pop::Empty => match duty.due_gap(false) {
+                Some(gap) => deliver_gap(consumer, duty, gap),
+                None => return Ran::Idle,
+            },
             Pop::Closed => return Ran::Done,
         }
     }
     Ran::Budget
 }
 
-fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
+/// The gap notice that belongs before the parcel that was popped last.
+#[inline]
+pub(super) fn gap_before(consumer: &mut Consumer, duty: &Duty) -> Option<Gap> {
+    if std::mem::take(&mut consumer.greeting) {
+        return None;
+    }
+    duty.due_gap(true)
+}
+
+/// Hands one over to the handler; without one it is discarded.
+pub(super) fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
     match parcel {
         Parcel::Message(message) => {
             if passes(consumer, duty, &message) {
@@ -96,7 +97,7 @@ fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
         }
         Parcel::Marked(mut envelope) => {
             flush_batch(consumer, duty);
-            let discarding = consumer.discarding || matches!(consumer.handler, Handler::None);
+            let discarding = consumer.is_discarding() || matches!(consumer.handler, Handler::None);
             let Some(message) = envelope.take_message() else {
                 let outcome = if discarding {
                     Handled::Closed
@@ -123,7 +124,7 @@ fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
 
 /// Applies the closure filter, if that is to be done here.
 pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) -> bool {
-    if !duty.filters_itself || message.info().is_control() {
+    if !duty.filters_itself || consumer.is_discarding() || message.info().is_control() {
         return true;
     }
     let Some(filter) = consumer
@@ -147,7 +148,7 @@ pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) 
 }
 
 fn hand_over(consumer: &mut Consumer, duty: &Duty, message: Message) {
-    if consumer.discarding {
+    if consumer.is_discarding() {
         duty.figures.discarded.add_alone(1);
         return discard(message);
     }
@@ -210,7 +211,7 @@ fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
     let count = batch
         .ready
         .iter()
-        .filter(|message| !message.info().is_control())
+        .filter(|message| message.as_gap().is_none() && message.as_final().is_none())
         .count();
     let scope = scope::enter();
     let start = Timestamp::now();
@@ -226,7 +227,7 @@ fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
 }
 
 fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
-    if consumer.discarding {
+    if consumer.is_discarding() {
         return;
     }
     if let Some(on_gap) = &mut consumer.on_gap {
@@ -253,11 +254,19 @@ fn panicked(consumer: &mut Consumer, duty: &Duty, type_name: &'static str, panic
         home.panicked(duty, type_name, &text);
     }
     drop_panic(panic);
-    if consumer.discarding || duty.panic_policy == PanicPolicy::Continue {
+    if consumer.is_discarding() || duty.panic_policy == PanicPolicy::Continue {
         return;
     }
     // What waits is discarded from here on; the mailbox is drained, and `finish` does the rest.
-    consumer.discarding = true;
+    consumer.course = Course::Panicked;
+    if let Handler::Batch(batch) = &mut consumer.handler {
+        for message in batch.ready.drain(..) {
+            duty.figures.discarded.add_alone(1);
+            discard(message);
+        }
+    }
+    // As if by the handler: nothing waits in here, and nothing else is run (R1b).
+    let _scope = scope::enter();
     if let Some(home) = consumer.home.clone() {
         home.close(duty, FinalReason::HandlerPanicked);
     }
@@ -311,6 +320,7 @@ pub(super) fn final_message(duty: &Subscriber) -> FinalMessage {
         reason: duty.reason().unwrap_or(FinalReason::Unsubscribed),
         delivered: duty.figures.delivered.get(),
         shed: duty.mailbox.total_shed(),
+        conflated: duty.mailbox.total_conflated(),
         discarded: duty.figures.discarded.get(),
     }
 }
@@ -322,11 +332,14 @@ fn finish(consumer: &mut Consumer, duty: &Duty) {
         flush_batch(consumer, duty);
     }
     let last = final_message(duty);
-    let wants_final = !consumer.discarding
-        || (last.reason == FinalReason::HandlerPanicked
-            && duty.panic_policy == PanicPolicy::CloseWithFinal);
+    // Whoever closed it: a handler that panicked is not run again, unless it asked for this.
+    let wants_final = match consumer.course {
+        Course::Handling => true,
+        Course::Panicked => duty.panic_policy == PanicPolicy::CloseWithFinal,
+        Course::Abandoned => false,
+    };
     // From here on a panic closes nothing more: it is closed already.
-    consumer.discarding = true;
+    consumer.course = Course::Panicked;
     if wants_final {
         if consumer.general {
             let message = FINAL.message(last);

@@ -1,7 +1,7 @@
 //! Executors of the user's: where a subscription's runs go if not to the bus's own pool. And one that makes
 //! tests deterministic.
 
-use super::consumer::ConsumerCell;
+use super::consumer::{ConsumerCell, Course};
 use super::deliver::{self, DELIVERY_BUDGET, Ran};
 use super::scope;
 use super::state::{Duty, Wake};
@@ -116,7 +116,7 @@ impl Drop for Task {
 /// Nothing runs this subscription any more (L2): what waits is discarded, and it is done.
 pub(crate) fn abandon(mut duty: Duty) {
     let home = ConsumerCell::open(&mut duty, |consumer, _| {
-        consumer.discarding = true;
+        consumer.course = Course::Abandoned;
         consumer.home.clone()
     });
     if let Some(home) = home {

@@ -3,7 +3,7 @@
 
 use super::Subscription;
 use super::parcel::Parcel;
-use super::state::{Duty, Subscriber};
+use super::state::Subscriber;
 use crate::epoch;
 use crate::message::Message;
 use crate::queue::Push;
@@ -34,7 +34,7 @@ impl HeldPublish {
         let parcel = Parcel::Message(message.into_one_delivery());
         let push = self.held.write(ring, parcel, &epoch::pin());
         if let Push::Submit { .. } = push {
-            Duty::taken(&self.subscriber).submit();
+            self.subscriber.claimed_parked().submit();
         }
     }
 }

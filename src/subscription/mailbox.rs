@@ -1,6 +1,8 @@
 //! A mailbox: the queue of one subscription together with its overflow policy, and the books of what it shed.
 //! It decides whether a message waits, and nothing about who runs it.
 
+#![expect(unsafe_code, reason = "the ring's consumer side wants the duty")]
+
 use super::filter::ConflateKey;
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
@@ -17,23 +19,28 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::unmodelled::Arc;
 use std::time::Duration;
 
-/// What became of a message that was offered. What is handed back is dropped by the caller, outside pins and
-/// locks (R1).
+/// What became of a message that was offered.
 #[must_use]
 #[derive(Debug)]
 pub(crate) enum Offer {
     Queued,
     /// It waits, and the caller has the duty to run the consumer.
     Submit,
-    /// It does not wait, for want of room.
-    Shed(Parcel),
+    Refused(Refusal, Parcel),
+}
+
+/// Why a message does not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// For want of room.
+    Shed,
     /// The same, and the publisher wants to know.
-    Failed(Parcel),
+    Failed,
     /// There is no room, and the subscription is to be closed for that.
-    Evict(Parcel),
+    Evict,
     /// There is no room, and the publisher waits for some.
-    Wait(Parcel),
-    Closed(Parcel),
+    Wait,
+    Closed,
 }
 
 /// What left a mailbox to make room.
@@ -200,7 +207,7 @@ impl Mailbox {
         match ring.push(parcel, limit, pinned) {
             Push::Queued { .. } => Offer::Queued,
             Push::Submit { .. } => Offer::Submit,
-            Push::Closed(parcel) => Offer::Closed(parcel),
+            Push::Closed(parcel) => Offer::Refused(Refusal::Closed, parcel),
             Push::Full(parcel) => self.overflow(ring, parcel, pinned),
         }
     }
@@ -214,7 +221,7 @@ impl Mailbox {
         match push {
             Push::Queued { .. } => Offer::Queued,
             Push::Submit { .. } => Offer::Submit,
-            Push::Closed(parcel) | Push::Full(parcel) => Offer::Closed(parcel),
+            Push::Closed(parcel) | Push::Full(parcel) => Offer::Refused(Refusal::Closed, parcel),
         }
     }
 
@@ -223,22 +230,26 @@ impl Mailbox {
         match &self.policy {
             Policy::Spill { limit, budget } => loop {
                 let Some(granted) = self.grow(*limit, budget) else {
-                    return self.shed(ring, parcel);
+                    let (refusal, parcel) = self.shed(ring, parcel, Refusal::Shed);
+                    return Offer::Refused(refusal, parcel);
                 };
                 parcel = match ring.push(parcel, granted, pinned) {
                     Push::Queued { .. } => return Offer::Queued,
                     Push::Submit { .. } => return Offer::Submit,
-                    Push::Closed(parcel) => return Offer::Closed(parcel),
+                    Push::Closed(parcel) => return Offer::Refused(Refusal::Closed, parcel),
                     Push::Full(parcel) => parcel,
                 };
             },
-            Policy::Block { .. } => Offer::Wait(parcel),
-            Policy::Evict => Offer::Evict(parcel),
-            Policy::Fail => match self.shed(ring, parcel) {
-                Offer::Shed(parcel) => Offer::Failed(parcel),
-                other => other,
-            },
-            Policy::DropNewest | Policy::DropOldest | Policy::Conflate => self.shed(ring, parcel),
+            Policy::Block { .. } => Offer::Refused(Refusal::Wait, parcel),
+            Policy::Evict => Offer::Refused(Refusal::Evict, parcel),
+            Policy::Fail => {
+                let (refusal, parcel) = self.shed(ring, parcel, Refusal::Failed);
+                Offer::Refused(refusal, parcel)
+            }
+            Policy::DropNewest | Policy::DropOldest | Policy::Conflate => {
+                let (refusal, parcel) = self.shed(ring, parcel, Refusal::Shed);
+                Offer::Refused(refusal, parcel)
+            }
         }
     }
 
@@ -263,24 +274,25 @@ impl Mailbox {
         }
     }
 
-    /// Books that the message itself was shed.
-    pub(crate) fn shed_newest(&self, parcel: Parcel) -> Offer {
+    /// Books that a message is shed because its publisher gives up: see `shed`.
+    pub(crate) fn shed_newest(&self, parcel: Parcel) -> (Refusal, Parcel) {
         match &self.queue {
-            Queue::Ring(ring) => self.shed(ring, parcel),
-            Queue::Shedding(_) => Offer::Shed(parcel),
+            Queue::Ring(ring) => self.shed(ring, parcel, Refusal::Shed),
+            Queue::Shedding(_) => (Refusal::Shed, parcel),
         }
     }
 
-    fn shed(&self, ring: &Ring<Parcel>, mut parcel: Parcel) -> Offer {
+    /// Books that the message itself is shed, or, once the end was told, refuses it as closed.
+    fn shed(&self, ring: &Ring<Parcel>, mut parcel: Parcel, refusal: Refusal) -> (Refusal, Parcel) {
         if let Some(id) = parcel.message_id() {
             if !self.gaps.record(id, ring.pushed()) {
-                return Offer::Closed(parcel);
+                return (Refusal::Closed, parcel);
             }
         }
         if let Parcel::Marked(envelope) = &mut parcel {
             envelope.will_be(Handled::Shed);
         }
-        Offer::Shed(parcel)
+        (refusal, parcel)
     }
 
     fn offer_shedding(
@@ -292,29 +304,25 @@ impl Mailbox {
     ) -> Offer {
         // Relaxed: it does not change for this policy.
         let capacity = self.limit.load(Ordering::Relaxed) as usize;
-        let (push, evicted) = queue.push_and_book(parcel, key, capacity, |oldest| {
-            if let Some(id) = oldest.message_id() {
-                // The queue is open, so its end is not told yet.
-                let in_time = self.gaps.record(id, 0);
-                debug_assert!(in_time);
+        let (push, evicted) = queue.push_and_book(parcel, key, capacity, |evicted| match evicted {
+            Evicted::None => {}
+            Evicted::Conflated(_) => self.gaps.conflated.add(1),
+            Evicted::Shed(oldest) => {
+                if let Some(id) = oldest.message_id() {
+                    // The queue is open, so its end is not told yet.
+                    let in_time = self.gaps.record(id, 0);
+                    debug_assert!(in_time);
+                }
             }
         });
-        match evicted {
-            Evicted::None => {}
-            Evicted::Conflated(older) => {
-                self.gaps.conflated.add(1);
-                *out = Some(Left {
-                    parcel: older,
-                    shed: false,
-                });
-            }
-            Evicted::Shed(oldest) => {
-                *out = Some(Left {
-                    parcel: oldest,
-                    shed: true,
-                });
-            }
-        }
+        *out = match evicted {
+            Evicted::None => None,
+            Evicted::Conflated(parcel) => Some(Left {
+                parcel,
+                shed: false,
+            }),
+            Evicted::Shed(parcel) => Some(Left { parcel, shed: true }),
+        };
         if let Some(Left {
             parcel: Parcel::Marked(envelope),
             ..
@@ -325,7 +333,7 @@ impl Mailbox {
         match push {
             Push::Queued { .. } => Offer::Queued,
             Push::Submit { .. } => Offer::Submit,
-            Push::Closed(parcel) | Push::Full(parcel) => Offer::Closed(parcel),
+            Push::Closed(parcel) | Push::Full(parcel) => Offer::Refused(Refusal::Closed, parcel),
         }
     }
 
@@ -403,10 +411,6 @@ impl Mailbox {
 
 /// The consumer's side. The caller of each of these has the duty to run the consumer: see `deliver.rs`, which
 /// is the only one to call them, and which keeps it as a [`Duty`](super::state::Duty).
-#[expect(
-    unsafe_code,
-    reason = "the ring's consumer side wants the duty, which the type `Duty` stands for"
-)]
 impl Mailbox {
     /// # Safety
     /// The caller has the duty.

@@ -30,9 +30,8 @@ use crate::epoch;
 use crate::error::WaitError;
 use crate::message::{FinalMessage, FinalReason};
 use crate::sync::unmodelled::Arc;
-use mailbox::Offer;
 use parcel::{Envelope, Parcel};
-use state::{Duty, Home, Subscriber};
+use state::{Duty, Home, Offered, Subscriber};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -168,15 +167,14 @@ impl Subscription {
         let completion = Arc::new(Completion::new());
         let envelope = Box::new(Envelope::new(None, Arc::clone(&completion)));
         let parcel = Parcel::Marked(envelope);
-        let offer = self
-            .subscriber
-            .mailbox
-            .offer_unlimited(parcel, &epoch::pin());
-        match offer {
-            Offer::Submit => Duty::taken(&self.subscriber).submit(),
-            Offer::Queued => {}
+        let offered = self.subscriber.offer_unlimited(parcel, &epoch::pin());
+        match offered {
+            Offered::Queued(duty) => {
+                self.subscriber.figures.marks.add(1);
+                duty.into_iter().for_each(Duty::submit);
+            }
             // The envelope says so itself as it is dropped.
-            refused => drop(refused),
+            Offered::Refused(_, envelope) => drop(envelope),
         }
         scope::run_pending();
         match completion.wait(deadline)? {

@@ -18,7 +18,7 @@ use crate::error::{RecvError, TryRecvError};
 use crate::message::{FINAL, GAP, Message};
 use crate::queue::Pop;
 use crate::sync::unmodelled::Arc;
-use crate::sync::{Mutex, Parker, thread};
+use crate::sync::{Parker, thread};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -27,29 +27,6 @@ use std::time::{Duration, Instant};
 /// How often a receiver looks again at a position that is claimed but not written yet, before it sleeps.
 const LOOKS_BEFORE_SLEEP: u32 = 16;
 const UNWRITTEN_SLEEP: Duration = Duration::from_micros(50);
-
-/// Who waits in a receiver.
-#[derive(Debug)]
-pub(crate) struct WaiterSlot(Mutex<Option<Waiter>>);
-
-impl WaiterSlot {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(None))
-    }
-
-    /// Runs code of the user's if a task waits: never under a lock or a pin (R1).
-    pub(crate) fn wake(&self) {
-        let waiter = self.0.lock().take();
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
-    }
-
-    fn set(&self, waiter: Waiter) {
-        let old = self.0.lock().replace(waiter);
-        crate::sync::contain(|| drop(old));
-    }
-}
 
 /// The receiving end of a subscription: messages in their order, gap notices in their places, and, last, the
 /// final message. Dropping it unsubscribes, and discards what waits.
@@ -75,6 +52,9 @@ pub struct Receiver {
     duty: Option<Duty>,
     /// A message that a gap notice came before.
     behind_gap: Option<Parcel>,
+    /// How often in a row the next position was found claimed and not written. Kept from call to call: futures
+    /// that are dropped after one poll must not make a hot loop of it.
+    unwritten: u32,
     ended: bool,
 }
 
@@ -91,6 +71,7 @@ impl Receiver {
             subscription,
             duty: Some(duty),
             behind_gap: None,
+            unwritten: 0,
             ended: false,
         }
     }
@@ -154,10 +135,7 @@ impl Receiver {
     ///
     /// Cancel safe: a message is taken only when the future is ready, so none is lost if it is dropped before.
     pub fn recv_async(&mut self) -> RecvFuture<'_> {
-        RecvFuture {
-            receiver: self,
-            looks: 0,
-        }
+        RecvFuture { receiver: self }
     }
 
     /// The messages as they come, the final one included; it waits for them, and ends after that. Inside a
@@ -173,12 +151,11 @@ impl Receiver {
 
     fn recv_until(&mut self, deadline: Option<Instant>) -> Result<Message, RecvError> {
         let mut parker = None;
-        let mut looks = 0;
         loop {
             match self.next() {
                 Next::Message(message) => return Ok(message),
                 Next::Ended => return Err(RecvError::Ended),
-                Next::Unwritten => look_again(&mut looks),
+                Next::Unwritten => self.look_again(),
                 Next::Empty => {}
             }
             scope::may_wait().map_err(|_| RecvError::WouldDeadlock)?;
@@ -219,11 +196,10 @@ impl Receiver {
             return duty;
         }
         let subscriber = self.subscription.subscriber();
-        if subscriber.mailbox.unpark() {
-            Duty::taken(subscriber)
-        } else {
-            Duty::renewed(Arc::clone(subscriber))
-        }
+        subscriber.unpark().unwrap_or_else(|| {
+            // SAFETY: we had left it in the mailbox, and as it is not parked any more, somebody has cleared PARKED
+            unsafe { Duty::renewed(Arc::clone(subscriber)) }
+        })
     }
 
     fn next(&mut self) -> Next {
@@ -233,7 +209,20 @@ impl Receiver {
         let mut duty = self.take_duty();
         let next = self.next_of(&mut duty);
         self.duty = Some(duty);
+        self.unwritten = match next {
+            Next::Unwritten => self.unwritten.saturating_add(1),
+            _ => 0,
+        };
         next
+    }
+
+    /// A publisher is between two instructions, or was preempted there.
+    fn look_again(&self) {
+        if self.unwritten < LOOKS_BEFORE_SLEEP {
+            thread::yield_now()
+        } else {
+            thread::sleep(UNWRITTEN_SLEEP)
+        }
     }
 
     fn next_of(&mut self, duty: &mut Duty) -> Next {
@@ -244,13 +233,13 @@ impl Receiver {
         }
         duty.figures.high_water.raise_alone(duty.mailbox.depth());
         loop {
-            // SAFETY: we have the duty
-            match unsafe { duty.mailbox.pop() } {
+            match duty.pop() {
                 Pop::Item(parcel) => {
-                    // SAFETY: we have the duty
-                    unsafe { duty.mailbox.publish_freed(true) };
-                    // SAFETY: we have the duty
-                    if let Some(gap) = unsafe { duty.mailbox.due_gap(true) } {
+                    duty.publish_freed(true);
+                    let gap = ConsumerCell::open(duty, |consumer, duty| {
+                        deliver::gap_before(consumer, duty)
+                    });
+                    if let Some(gap) = gap {
                         self.behind_gap = Some(parcel);
                         return Next::Message(GAP.message(gap));
                     }
@@ -260,14 +249,12 @@ impl Receiver {
                 }
                 Pop::Unwritten => return Next::Unwritten,
                 pop @ (Pop::Empty | Pop::Closed) => {
-                    // SAFETY: we have the duty
-                    unsafe { duty.mailbox.publish_freed(false) };
+                    duty.publish_freed(false);
                     let ends = matches!(pop, Pop::Closed);
                     let gap = if ends {
                         duty.mailbox.last_gap()
                     } else {
-                        // SAFETY: we have the duty
-                        unsafe { duty.mailbox.due_gap(false) }
+                        duty.due_gap(false)
                     };
                     if let Some(gap) = gap {
                         return Next::Message(GAP.message(gap));
@@ -312,25 +299,17 @@ fn end(duty: &mut Duty) -> Message {
     })
 }
 
-fn look_again(looks: &mut u32) {
-    *looks += 1;
-    if *looks < LOOKS_BEFORE_SLEEP {
-        thread::yield_now()
-    } else {
-        thread::sleep(UNWRITTEN_SLEEP)
-    }
-}
-
 impl Drop for Receiver {
     fn drop(&mut self) {
         if self.ended {
             return;
         }
-        let duty = self.take_duty();
+        let mut duty = self.take_duty();
         if let Some(parcel) = self.behind_gap.take() {
-            let count = u64::from(parcel.message_id().is_some());
-            duty.figures.discarded.add_alone(count);
-            scope::drop_in_scope(parcel);
+            // It was taken, but given to nobody. There is no handler, so it is discarded and counted.
+            ConsumerCell::open(&mut duty, |consumer, duty| {
+                deliver::deliver(consumer, duty, parcel);
+            });
         }
         abandon(duty);
     }
@@ -341,24 +320,18 @@ impl Drop for Receiver {
 #[must_use = "futures do nothing unless polled"]
 pub struct RecvFuture<'a> {
     receiver: &'a mut Receiver,
-    looks: u32,
 }
 
 impl Future for RecvFuture<'_> {
     type Output = Result<Message, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        this.receiver.poll_recv(cx, &mut this.looks)
+        self.receiver.poll_recv(cx)
     }
 }
 
 impl Receiver {
-    fn poll_recv(
-        &mut self,
-        cx: &mut Context<'_>,
-        looks: &mut u32,
-    ) -> Poll<Result<Message, RecvError>> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, RecvError>> {
         loop {
             match self.next() {
                 Next::Message(message) => return Poll::Ready(Ok(message)),
@@ -368,9 +341,8 @@ impl Receiver {
                         return Poll::Pending;
                     }
                 }
-                // A publisher is between two instructions, or was preempted there.
                 Next::Unwritten => {
-                    look_again(looks);
+                    self.look_again();
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -385,6 +357,6 @@ impl futures_core::Stream for Receiver {
 
     /// The messages, the final one included, and then the end.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.poll_recv(cx, &mut 0).map(Result::ok)
+        self.poll_recv(cx).map(Result::ok)
     }
 }

@@ -10,20 +10,24 @@
 use super::consumer::ConsumerCell;
 use super::deliver::{self, Ran};
 use super::executor::{Executor, Task};
-use super::filter::{Hooks, TypeFilter};
-use super::mailbox::Mailbox;
+use super::filter::{ConflateKey, Hooks, TypeFilter};
+use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::options::PanicPolicy;
-use super::receiver::WaiterSlot;
+use super::parcel::Parcel;
 use super::scope;
 use super::times::Times;
 use super::waiting::Completion;
+use super::waiting::WaiterSlot;
 use crate::epoch;
-use crate::message::{FinalMessage, FinalReason, SubscriptionChange, TypeInfo};
+use crate::message::{FinalMessage, FinalReason, Gap, SubscriptionChange, TypeInfo};
+use crate::queue::{Close, Pop};
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, AtomicU64, OnceLock, Weak};
 use crate::sync::{Canary, Parker};
 use crate::worker::{Outcome, Pool, Run};
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ops::Deref;
 
 /// A subscription's place in the world: what it needs of its topic and its bus, neither of which this layer
@@ -81,6 +85,8 @@ pub(crate) struct Figures {
     pub(crate) filtered: Counter,
     /// By publishers: panics of the filter or the key function.
     pub(crate) hook_panics: Counter,
+    /// By those who flush: marks that the mailbox accepted.
+    pub(crate) marks: Counter,
     /// By the consumer.
     pub(crate) delivered: Counter,
     pub(crate) discarded: Counter,
@@ -214,7 +220,7 @@ impl Subscriber {
             figures: Figures::default(),
             canary: Canary::new(),
         });
-        let duty = Duty(Arc::clone(&subscriber));
+        let duty = Duty::of(Arc::clone(&subscriber));
         (subscriber, duty)
     }
 
@@ -233,13 +239,63 @@ impl Subscriber {
     }
 
     /// It accepts nothing any more. If that leaves the duty with the caller, here it is.
-    pub(crate) fn close_mailbox(self: &Arc<Self>) -> Option<Duty> {
-        let duty = match self.mailbox.close() {
-            crate::queue::Close::Submit => Some(Duty::taken(self)),
-            crate::queue::Close::Closed | crate::queue::Close::Already => None,
-        };
+    pub(crate) fn close_mailbox(&self) -> Option<Duty> {
+        let close = self.mailbox.close();
         self.mailbox.wake_blocked();
-        duty
+        (close == Close::Submit).then(|| self.take_duty())
+    }
+
+    /// Offers a message: see [`Mailbox::offer`].
+    #[inline]
+    pub(crate) fn offer(
+        &self,
+        parcel: Parcel,
+        key: Option<ConflateKey>,
+        left: &mut Option<Left>,
+        guard: &epoch::Guard,
+    ) -> Offered {
+        let offer = self.mailbox.offer(parcel, key, left, guard);
+        self.offered(offer)
+    }
+
+    /// Offers a message past every limit: see [`Mailbox::offer_unlimited`].
+    pub(crate) fn offer_unlimited(&self, parcel: Parcel, guard: &epoch::Guard) -> Offered {
+        let offer = self.mailbox.offer_unlimited(parcel, guard);
+        self.offered(offer)
+    }
+
+    #[inline]
+    fn offered(&self, offer: Offer) -> Offered {
+        match offer {
+            Offer::Queued => Offered::Queued(None),
+            Offer::Submit => Offered::Queued(Some(self.take_duty())),
+            Offer::Refused(refusal, parcel) => Offered::Refused(refusal, parcel),
+        }
+    }
+
+    /// Has the consumer tell a gap soon, not only before the next message.
+    pub(crate) fn notify(&self) -> Option<Duty> {
+        self.mailbox.notify().then(|| self.take_duty())
+    }
+
+    /// Takes the duty out of the mailbox, if it is parked.
+    pub(crate) fn unpark(&self) -> Option<Duty> {
+        self.mailbox.unpark().then(|| self.take_duty())
+    }
+
+    /// The duty that comes with a position that was claimed while the mailbox was parked. For tests.
+    #[cfg(any(loom, feature = "internals"))]
+    pub(super) fn claimed_parked(&self) -> Duty {
+        self.take_duty()
+    }
+
+    /// The duty that the caller has just taken out of the parked mailbox.
+    #[inline]
+    fn take_duty(&self) -> Duty {
+        let this: *const Self = self;
+        // SAFETY: every subscriber lives in the `Arc` that `new` gives; `Duty::park` left one reference with the
+        // mailbox, and the caller has just cleared PARKED, which made it the caller's
+        Duty::of(unsafe { Arc::from_raw(this) })
     }
 
     pub(crate) fn change(
@@ -289,40 +345,67 @@ fn decode(code: u32) -> Option<FinalReason> {
     })
 }
 
-/// The duty to run one subscription's consumer. See the module.
+/// What became of a message that was offered.
+#[must_use]
+#[derive(Debug)]
+pub(crate) enum Offered {
+    /// It waits; and if the consumer was at rest, here is the duty to run it.
+    Queued(Option<Duty>),
+    /// It does not. What is handed back is dropped by the caller, outside pins and locks (R1).
+    Refused(Refusal, Parcel),
+}
+
+/// The duty to run one subscription's consumer. See the module. It goes from thread to thread, but is never
+/// shared: `&Duty` is as good as `&mut Duty` for what runs no code of the user's.
 ///
 /// Dropping it would leave the subscription without anybody who runs it, so nobody does: it ends by
 /// [`Duty::park`], or when the subscription is done.
 #[derive(Debug)]
-pub(crate) struct Duty(Arc<Subscriber>);
+pub(crate) struct Duty(Arc<Subscriber>, PhantomData<Cell<()>>);
 
 impl Deref for Duty {
     type Target = Arc<Subscriber>;
 
+    #[inline]
     fn deref(&self) -> &Arc<Subscriber> {
         &self.0
     }
 }
 
 impl Duty {
-    /// The duty that the caller has just taken out of the parked mailbox of `subscriber`.
-    pub(crate) fn taken(subscriber: &Arc<Subscriber>) -> Self {
-        // SAFETY: `park` left one reference with the mailbox, and clearing PARKED made it the caller's
-        unsafe { Self::taken_raw(Arc::as_ptr(subscriber)) }
-    }
-
-    /// The duty of one who is told by a token, not by the duty itself: its own thread, its receiver. Whoever
-    /// took it out of the mailbox to tell them has let it go, or will without using it.
-    pub(crate) fn renewed(subscriber: Arc<Subscriber>) -> Self {
-        Self(subscriber)
-    }
-
-    /// # Safety
-    /// The caller has cleared PARKED of that subscriber, which lives in an `Arc`.
     #[inline]
-    pub(crate) unsafe fn taken_raw(subscriber: *const Subscriber) -> Self {
-        // SAFETY: guaranteed by caller: `park` left one reference with the mailbox
-        Self(unsafe { Arc::from_raw(subscriber) })
+    fn of(subscriber: Arc<Subscriber>) -> Self {
+        Self(subscriber, PhantomData)
+    }
+
+    /// The duty of one who is told by a token, not by being handed the duty: its own thread, its receiver.
+    ///
+    /// # Safety
+    /// The caller had left the duty in the mailbox, and somebody else has cleared PARKED since. They let their
+    /// duty go without using it: see [`Duty::submit`].
+    pub(crate) unsafe fn renewed(subscriber: Arc<Subscriber>) -> Self {
+        Self::of(subscriber)
+    }
+
+    /// The next parcel, if it is there.
+    #[inline]
+    pub(crate) fn pop(&self) -> Pop<Parcel> {
+        // SAFETY: this is the duty, and it is not shared
+        unsafe { self.0.mailbox.pop() }
+    }
+
+    /// Tells publishers of the room that there is: see [`Mailbox::publish_freed`].
+    #[inline]
+    pub(crate) fn publish_freed(&self, each: bool) {
+        // SAFETY: as above
+        unsafe { self.0.mailbox.publish_freed(each) };
+    }
+
+    /// The gap notice that belongs before the parcel that was popped last, or that is due at all.
+    #[inline]
+    pub(crate) fn due_gap(&self, before_last: bool) -> Option<Gap> {
+        // SAFETY: as above
+        unsafe { self.0.mailbox.due_gap(before_last) }
     }
 
     /// Puts the duty into the mailbox, if there is nothing to do. Else it stays with the caller.
@@ -337,7 +420,7 @@ impl Duty {
             return Ok(());
         }
         // SAFETY: the reference did not go into the mailbox
-        Err(Self(unsafe { Arc::from_raw(raw) }))
+        Err(Self::of(unsafe { Arc::from_raw(raw) }))
     }
 
     /// Has the subscription run by whoever runs it. Runs code of the user's if that is an executor or a task:

@@ -13,7 +13,7 @@ pub struct SubscriptionStats {
     pub id: u64,
     /// Its name.
     pub name: Arc<str>,
-    /// Messages that its mailbox accepted, notices and marks of the bus included.
+    /// Messages that its mailbox accepted, notices of the bus included.
     pub offered: u64,
     /// Messages that its closure filter declined. What its type filter declines is never offered, and costs
     /// nothing, so it is not counted here.
@@ -22,7 +22,8 @@ pub struct SubscriptionStats {
     pub shed: u64,
     /// Messages that a newer one of the same key took the place of.
     pub conflated: u64,
-    /// Messages that its handler or its receiver got; notices, marks and the final message are not counted.
+    /// Messages that its handler or its receiver got out of the mailbox; gap notices and the final message are
+    /// not counted.
     pub delivered: u64,
     /// Messages that were accepted, but that nobody was left to run.
     pub discarded: u64,
@@ -53,7 +54,10 @@ impl SubscriptionStats {
         Self {
             id: subscriber.id,
             name: Arc::clone(&subscriber.name),
-            offered: subscriber.mailbox.accepted(),
+            offered: subscriber
+                .mailbox
+                .accepted()
+                .saturating_sub(figures.marks.get()),
             filtered: figures.filtered.get(),
             shed: subscriber.mailbox.total_shed(),
             conflated: subscriber.mailbox.total_conflated(),

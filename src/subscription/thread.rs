@@ -1,5 +1,10 @@
 //! A thread of a subscription's own: how it waits, and where it runs.
 
+#![expect(
+    unsafe_code,
+    reason = "the duty that is left in the mailbox comes back by a token"
+)]
+
 use super::deliver::{self, DELIVERY_BUDGET, Ran};
 use super::options::{OwnThread, WaitStrategy};
 use super::scope;
@@ -132,7 +137,8 @@ fn park(duty: Duty) -> Duty {
             if let Wake::Thread(parker) = &subscriber.wake {
                 parker.park();
             }
-            Duty::renewed(subscriber)
+            // SAFETY: it was left in the mailbox above, and the token says that somebody has cleared PARKED
+            unsafe { Duty::renewed(subscriber) }
         }
     }
 }

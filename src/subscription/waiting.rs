@@ -13,6 +13,20 @@ use std::time::Instant;
 pub(crate) enum Waiter {
     Thread(Arc<Parker>),
     Task(Waker),
+    /// One who waits in several places, or for more than one poll, and is the same in all of them.
+    Slot(Arc<WaiterSlot>),
+}
+
+impl PartialEq for Waiter {
+    /// The same waiter: not only the same thread or task.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Thread(a), Self::Thread(b)) => Arc::ptr_eq(a, b),
+            (Self::Task(a), Self::Task(b)) => a.will_wake(b),
+            (Self::Slot(a), Self::Slot(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
 }
 
 impl Waiter {
@@ -23,7 +37,37 @@ impl Waiter {
             Self::Task(waker) => {
                 crate::sync::contain(|| waker.wake());
             }
+            Self::Slot(slot) => slot.wake(),
         }
+    }
+}
+
+/// Who waits in one place now, if anybody does.
+#[derive(Debug)]
+pub(crate) struct WaiterSlot(Mutex<Option<Waiter>>);
+
+impl WaiterSlot {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Runs code of the user's if a task waits: never under a lock or a pin (R1).
+    pub(crate) fn wake(&self) {
+        let waiter = self.0.lock().take();
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+
+    pub(crate) fn set(&self, waiter: Waiter) {
+        let old = self.0.lock().replace(waiter);
+        crate::sync::contain(|| drop(old));
+    }
+
+    /// Nobody waits any more. A waker may own values of the user's, which must not end up in garbage (R1).
+    pub(crate) fn clear(&self) {
+        let old = self.0.lock().take();
+        crate::sync::contain(|| drop(old));
     }
 }
 
@@ -72,12 +116,7 @@ impl<T: Copy> Completion<T> {
         match &mut *state {
             State::Done(value) => Some(*value),
             State::Pending(waiters) => {
-                let known = waiters.iter().any(|known| match (known, waiter) {
-                    (Waiter::Thread(a), Waiter::Thread(b)) => Arc::ptr_eq(a, b),
-                    (Waiter::Task(a), Waiter::Task(b)) => a.will_wake(b),
-                    _ => false,
-                });
-                if !known {
+                if !waiters.contains(waiter) {
                     waiters.push(waiter.clone());
                 }
                 None

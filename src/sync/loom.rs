@@ -197,6 +197,11 @@ pub(crate) mod atomic {
 pub(crate) mod thread {
     pub(crate) use ::loom::thread::{Builder, JoinHandle, yield_now};
 
+    /// Models run on two cores, whatever the machine has.
+    pub(crate) fn available_parallelism() -> ::std::io::Result<::std::num::NonZeroUsize> {
+        ::std::num::NonZeroUsize::new(2).ok_or_else(|| ::std::io::ErrorKind::Unsupported.into())
+    }
+
     /// Models have no clock: to sleep is to let the others go first.
     pub(crate) fn sleep(_: ::std::time::Duration) {
         yield_now();

@@ -7,6 +7,8 @@
 //! ([`unmodelled`]) is std's in both builds: reference counts of the bus's own objects, and counters that
 //! nobody reads through.
 
+#![allow(clippy::disallowed_types, reason = "the one place that may name them")]
+
 pub(crate) mod clock;
 #[cfg(loom)]
 mod loom;

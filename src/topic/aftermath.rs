@@ -1,26 +1,20 @@
 //! What follows from the offers of a publish, once nothing is pinned or locked any more: waking, waiting where a
 //! mailbox asks for that, closing what is evicted, dropping what was shed (R1, R1b).
 
-#![expect(
-    unsafe_code,
-    reason = "duties are taken by pointer, deliveries given back by count"
-)]
+#![expect(unsafe_code, reason = "deliveries are given back by their count")]
 
+use super::blocked::Blocked;
 use super::node::Alive;
+use super::publish_error::PublishError;
 use super::subscribers::Entry;
-use crate::epoch;
 use crate::message::{FinalReason, Message, RawDelivery, Receipt};
 use crate::subscription::deliver::report_congestion;
-use crate::subscription::mailbox::Offer;
 use crate::subscription::options::Congestion;
 use crate::subscription::parcel::Parcel;
 use crate::subscription::scope;
 use crate::subscription::state::{Duty, Home, Subscriber, Wake, submit_all};
-use crate::subscription::waiting::Waiter;
-use crate::sync::Parker;
 use crate::sync::unmodelled::{Arc, Weak};
 use smallvec::SmallVec;
-use std::time::Instant;
 
 /// A subscriber, and the topic that it is on while that lives.
 pub(super) type Listed = (Arc<Subscriber>, Option<Arc<Alive>>);
@@ -36,7 +30,7 @@ pub(super) struct Aftermath {
     pub(super) refunds: SmallVec<[(RawDelivery, u32); 1]>,
     /// Nobody wanted them.
     pub(super) unwanted: SmallVec<[Message; 1]>,
-    pub(super) waiting: SmallVec<[(Arc<Subscriber>, Parcel); 1]>,
+    pub(super) blocked: Blocked,
     pub(super) evict: SmallVec<[Listed; 1]>,
     pub(super) congested: SmallVec<[(Arc<Subscriber>, u64); 1]>,
     pub(super) unpinned: SmallVec<[Listed; 2]>,
@@ -61,21 +55,31 @@ impl Aftermath {
 
     /// Has the consumer tell of a gap even if nothing follows.
     pub(super) fn tell_gap(&mut self, entry: Entry) {
-        if entry.get().mailbox.notify() {
-            // SAFETY: to notify cleared PARKED, and entries come from an `Arc`
-            let duty = unsafe { Duty::taken_raw(entry.as_ptr()) };
+        if let Some(duty) = entry.get().notify() {
             self.wake(duty);
         }
     }
 
-    /// The message, or the first one of a batch, that a mailbox which fails when full did not take.
-    pub(super) fn take_failed(&mut self) -> Option<Message> {
-        self.failed.take()
+    /// What publish returns, once all is settled.
+    pub(super) fn outcome(&mut self, receipt: Receipt) -> Result<Receipt, PublishError> {
+        if let Some(message) = self.blocked.take_shut_down() {
+            return Err(PublishError::ShutDown(message));
+        }
+        match self.failed.take() {
+            None => Ok(receipt),
+            Some(message) => Err(PublishError::Full { message, receipt }),
+        }
     }
 
-    /// True if somebody waits for room: [`Self::settle`] is due before the next message.
-    pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    /// True if somebody waits for room, or is to be evicted: [`Self::settle`] is due before the next message, which
+    /// would overtake the one that waits, or come where one that was refused is missing.
+    pub(super) fn is_urgent(&self) -> bool {
+        !(self.blocked.is_empty() && self.evict.is_empty())
+    }
+
+    /// Those who wait for room: for a task, which waits for them itself.
+    pub(super) fn take_blocked(&mut self) -> Blocked {
+        std::mem::take(&mut self.blocked)
     }
 
     /// Does all of it. Nothing is pinned or locked here.
@@ -103,7 +107,7 @@ impl Aftermath {
 
     fn has_rare(&self) -> bool {
         !(self.parcels.is_empty()
-            && self.waiting.is_empty()
+            && self.blocked.is_empty()
             && self.evict.is_empty()
             && self.congested.is_empty()
             && self.unpinned.is_empty())
@@ -131,67 +135,11 @@ impl Aftermath {
                 scope::drop_in_scope(hooks);
             }
         }
-        for (subscriber, parcel) in std::mem::take(&mut self.waiting) {
-            wait_for_room(&subscriber, parcel, receipt);
+        if !self.blocked.is_empty() {
+            // Whoever is inline has been offered the message, too: others may wait for what they do with it.
+            scope::run_pending();
+            self.blocked.wait(receipt);
         }
         self.unpinned.clear();
-    }
-}
-
-/// Offers to a full mailbox until it takes the message, its time runs out, or it is closed.
-fn wait_for_room(subscriber: &Arc<Subscriber>, mut parcel: Parcel, receipt: &mut Receipt) {
-    let mailbox = &subscriber.mailbox;
-    let Some((timeout, room)) = mailbox.blocking() else {
-        return scope::drop_in_scope(parcel);
-    };
-    let may_wait = scope::may_wait().is_ok();
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let parker = Arc::new(Parker::new());
-    loop {
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        let timed_out = left.is_some_and(|left| left.is_zero());
-        if may_wait {
-            room.register(Waiter::Thread(Arc::clone(&parker)));
-        }
-        let offer = if may_wait {
-            mailbox.offer(parcel, None, &mut None, &epoch::pin())
-        } else {
-            mailbox.offer_unlimited(parcel, &epoch::pin())
-        };
-        parcel = match offer {
-            Offer::Queued => {
-                receipt.offered += 1;
-                return;
-            }
-            Offer::Submit => {
-                receipt.offered += 1;
-                return Duty::taken(subscriber).submit();
-            }
-            Offer::Wait(parcel) if timed_out => {
-                let refused = mailbox.shed_newest(parcel);
-                let shed = matches!(refused, Offer::Shed(_));
-                scope::drop_in_scope(refused);
-                if !shed {
-                    receipt.closed += 1;
-                    return;
-                }
-                receipt.shed += 1;
-                if mailbox.notify() {
-                    Duty::taken(subscriber).submit();
-                }
-                return;
-            }
-            Offer::Wait(parcel) => parcel,
-            closed => {
-                receipt.closed += 1;
-                return scope::drop_in_scope(closed);
-            }
-        };
-        match left {
-            None => parker.park(),
-            Some(left) => {
-                parker.park_timeout(left);
-            }
-        }
     }
 }

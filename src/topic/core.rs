@@ -1,12 +1,14 @@
 //! What all topics of one bus share: their registry, the pool, the budget, the hooks, the subscriptions that
 //! are ending. No lock of it is held while user code runs (R1).
 
-use super::forward::{Forward, Topology};
+use super::forward::Forward;
 use super::node::{Alive, Node};
 use super::registry::Registry;
+use super::topology::Topology;
 use crate::message::{Origin, TypeInfo};
 use crate::subscription::mailbox::Budget;
 use crate::subscription::state::{Duty, Subscriber};
+use crate::subscription::waiting::Completion;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, AtomicU64};
@@ -67,6 +69,8 @@ pub(crate) struct Core {
     kept: Mutex<Vec<Forward>>,
     pool: Mutex<Option<Pool<Duty>>>,
     next_id: AtomicU64,
+    /// Comes when a shutdown has closed all there was.
+    pub(crate) all_closed: Completion<()>,
     stage: AtomicU32,
 }
 
@@ -92,6 +96,7 @@ impl Core {
             kept: Mutex::new(Vec::new()),
             pool: Mutex::new(None),
             next_id: AtomicU64::new(1),
+            all_closed: Completion::new(),
             stage: AtomicU32::new(OPEN),
         }
     }
@@ -166,6 +171,10 @@ impl Core {
 
     pub(super) fn keep(&self, forward: Forward) {
         self.kept.lock().push(forward);
+        // It may have come after everything kept was released: it would keep the bus, and be kept by it.
+        if self.is_shut_down() {
+            self.release_kept();
+        }
     }
 
     pub(crate) fn release_kept(&self) {

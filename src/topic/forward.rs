@@ -1,230 +1,103 @@
-//! Forwards: edges from topic to topic, followed at publish time. What is published on a topic goes to all that
-//! can be reached from it, each once (D4), along a reach that is worked out when an edge comes or goes, not when
-//! a message does.
+//! Forwards: the edges from topic to topic, and the way that a publish takes along them. What is published on a
+//! topic goes to all that can be reached from it, each once (D4). How that way is kept is in [`topology`].
 //!
-//! A topic with one way out (a call leg whose messages go to the aggregate of all) keeps a pointer to the next
-//! topic and shares what that one can reach. So a forward between two topics costs the same however many have
-//! their only way through them; only those with several ways out, or with ways in of their own, are worked out
-//! again, one after the other.
+//! [`topology`]: super::topology
 
 use super::core::Core;
 use super::node::{Alive, Node};
-use crate::epoch::{self, Guard};
+use crate::epoch::Guard;
 use crate::sync::unmodelled::Arc;
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ptr;
+use std::slice;
 
-/// Where a publish goes besides its own topic.
+/// Where a publish goes from a topic.
 #[derive(Debug)]
 pub(super) enum Route {
-    /// To that one, and to all that is downstream of it.
+    /// To that one, and on from there.
     Via(Arc<Node>),
-    /// To these.
+    /// To these: all that can be reached from here, but for the topic itself, each once.
     To(Box<[Arc<Node>]>),
 }
 
-/// The topics that a publish on `node` reaches, itself first, each once: all of it as of one moment.
+/// The topics that a publish on `node` reaches, itself first, each once: all of it as of one moment. A publish that
+/// saw the edges one after the other could miss those to whom a new way was opened before the old one was closed.
 #[inline]
-pub(super) fn reach<'g>(node: &'g Node, guard: &'g Guard) -> impl Iterator<Item = &'g Node> {
-    let (next, rest) = match node.route.load(guard) {
-        None => (None, &[][..]),
-        Some(Route::To(nodes)) => (None, &**nodes),
-        Some(via @ Route::Via(next)) => reach_via(node, via, next, guard),
-    };
-    let others = next.into_iter().chain(rest.iter().map(|node| &**node));
-    // A cycle leads back here; the topic itself comes first, and once.
-    std::iter::once(node).chain(others.filter(move |other| !std::ptr::eq(*other, node)))
-}
-
-/// What is reached through another topic is loaded in two steps. If the route is still the same one after the
-/// second (under the pin no other can have its address), they are as good as one. Otherwise a publish could miss
-/// those to whom a new way was opened before the old one was closed.
-#[inline]
-fn reach_via<'g>(
-    node: &'g Node,
-    mut via: &'g Route,
-    mut next: &'g Node,
-    guard: &'g Guard,
-) -> (Option<&'g Node>, &'g [Arc<Node>]) {
+pub(super) fn reach<'g>(node: &'g Node, guard: &'g Guard) -> Reach<'g> {
     loop {
-        let rest = next.downstream.load(guard);
-        match node.route.load(guard) {
-            None => return (None, &[]),
-            Some(Route::To(nodes)) => return (None, nodes),
-            Some(now) if std::ptr::eq(now, via) => {
-                return (Some(next), rest.map_or(&[][..], |nodes| &**nodes));
-            }
-            Some(now @ Route::Via(other)) => (via, next) = (now, &**other),
+        let reach = Reach::follow(node, guard);
+        if reach.is_current(guard) {
+            return reach;
         }
     }
 }
 
-/// All edges of a bus, under its topology lock.
-#[derive(Debug, Default)]
-pub(crate) struct Topology {
-    places: BTreeMap<u64, Place>,
+/// See [`reach`]. It follows pointers as far as there is one way out only; where there are several, or the way
+/// leads round in a circle, there is a list of all the rest.
+pub(super) struct Reach<'g> {
+    /// Those that were met by following pointers, each with the route from there.
+    way: SmallVec<[(&'g Node, Option<&'g Route>); 4]>,
+    /// How many of them were given out.
+    given: usize,
+    rest: slice::Iter<'g, Arc<Node>>,
 }
 
-/// A topic that has edges.
-#[derive(Debug)]
-struct Place {
-    node: Arc<Node>,
-    /// Edges out: the edge's number, and the topic's.
-    downs: SmallVec<[(u64, u64); 1]>,
-    /// How many edges come in.
-    ins: usize,
-    /// Those that have an edge to here and are not simple: their reach is worked out anew with this one's.
-    ups: BTreeSet<u64>,
-}
-
-impl Place {
-    fn new(node: &Arc<Node>) -> Self {
-        Self {
-            node: Arc::clone(node),
-            downs: SmallVec::new(),
-            ins: 0,
-            ups: BTreeSet::new(),
-        }
-    }
-
-    /// One way out and none in: what it reaches is what the next one reaches, whatever that is.
-    fn is_simple(&self) -> bool {
-        self.ins == 0 && self.ways_out().len() <= 1
-    }
-
-    fn ways_out(&self) -> BTreeSet<u64> {
-        self.downs.iter().map(|(_, down)| *down).collect()
-    }
-}
-
-impl Topology {
-    fn add(&mut self, edge: u64, from: &Arc<Node>, to: &Arc<Node>, guard: &Guard) {
-        let place = self
-            .places
-            .entry(from.id)
-            .or_insert_with(|| Place::new(from));
-        place.downs.push((edge, to.id));
-        let place = self.places.entry(to.id).or_insert_with(|| Place::new(to));
-        place.ins += 1;
-        self.note_upstream(to.id);
-        self.note_upstream(from.id);
-        self.work_out(from.id, guard);
-        // The first edge in: from now on somebody may go through it.
-        self.work_out(to.id, guard);
-    }
-
-    fn remove(&mut self, edge: u64, from: u64, to: u64, guard: &Guard) {
-        let Some(place) = self.places.get_mut(&from) else {
-            return;
+impl<'g> Reach<'g> {
+    #[inline]
+    fn follow(mut node: &'g Node, guard: &'g Guard) -> Self {
+        let mut reach = Self {
+            way: SmallVec::new(),
+            given: 0,
+            rest: [].iter(),
         };
-        let before = place.downs.len();
-        place.downs.retain(|(known, _)| *known != edge);
-        if place.downs.len() == before {
-            return;
-        }
-        let still_there = place.downs.iter().any(|(_, down)| *down == to);
-        if let Some(place) = self.places.get_mut(&to) {
-            place.ins -= 1;
-            if !still_there {
-                place.ups.remove(&from);
-            }
-        }
-        self.note_upstream(to);
-        self.note_upstream(from);
-        self.work_out(from, guard);
-        for id in [from, to] {
-            if self
-                .places
-                .get(&id)
-                .is_some_and(|place| place.downs.is_empty() && place.ins == 0)
-            {
-                let place = self.places.remove(&id);
-                // Publishers may have loaded a route to it: the node's memory ends after the epoch.
-                if let Some(place) = place {
-                    place.node.downstream.replace(None, guard);
-                    epoch::retire(Box::new(place.node), guard);
+        loop {
+            let route = node.route.load(guard);
+            reach.way.push((node, route));
+            match route {
+                None => return reach,
+                Some(Route::Via(next)) if reach.has_met(next) => return reach,
+                Some(Route::Via(next)) => node = next,
+                Some(Route::To(nodes)) => {
+                    reach.rest = nodes.iter();
+                    return reach;
                 }
             }
         }
     }
 
-    /// Has a topic known to those below it as one whose reach depends on theirs, or not.
-    fn note_upstream(&mut self, id: u64) {
-        let Some(place) = self.places.get(&id) else {
-            return;
-        };
-        let (simple, downs) = (place.is_simple(), place.ways_out());
-        for down in downs {
-            if let Some(place) = self.places.get_mut(&down) {
-                if simple {
-                    place.ups.remove(&id);
-                } else {
-                    place.ups.insert(id);
-                }
-            }
-        }
+    /// True if, when the last route was loaded, the others were still the same. Under the pin no other can have the
+    /// address of one that was replaced.
+    #[inline]
+    fn is_current(&self, guard: &Guard) -> bool {
+        let others = &self.way[..self.way.len() - 1];
+        others.iter().all(|(node, route)| {
+            let now = node.route.load(guard);
+            now.map(ptr::from_ref) == route.map(ptr::from_ref)
+        })
     }
 
-    /// Works out anew what a topic reaches, and what those reach that depend on it.
-    fn work_out(&self, id: u64, guard: &Guard) {
-        let mut todo = vec![id];
-        let mut done = BTreeSet::new();
-        while let Some(id) = todo.pop() {
-            if !done.insert(id) {
-                continue;
-            }
-            let Some(place) = self.places.get(&id) else {
-                continue;
-            };
-            let below = self.below(id);
-            let ways_out = place.ways_out();
-            let route = match ways_out.first() {
-                None => None,
-                Some(down) if ways_out.len() == 1 => self
-                    .places
-                    .get(down)
-                    .filter(|next| !Arc::ptr_eq(&next.node, &place.node))
-                    .map(|next| Route::Via(Arc::clone(&next.node))),
-                Some(_) => Some(Route::To(below.clone())),
-            };
-            place
-                .node
-                .downstream
-                .replace((!below.is_empty()).then_some(below), guard);
-            place.node.route.replace(route, guard);
-            todo.extend(place.ups.iter().copied());
-        }
+    #[inline]
+    fn has_met(&self, node: &Node) -> bool {
+        self.way.iter().any(|(met, _)| ptr::eq(*met, node))
     }
+}
 
-    /// Everything downstream of a topic, without itself, each once.
-    fn below(&self, id: u64) -> Box<[Arc<Node>]> {
-        let mut found = BTreeSet::from([id]);
-        let mut nodes = Vec::new();
-        let mut todo = vec![id];
-        while let Some(id) = todo.pop() {
-            let Some(place) = self.places.get(&id) else {
-                continue;
-            };
-            for (_, down) in &place.downs {
-                if found.insert(*down) {
-                    nodes.extend(self.places.get(down).map(|place| Arc::clone(&place.node)));
-                    todo.push(*down);
-                }
+impl<'g> Iterator for Reach<'g> {
+    type Item = &'g Node;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'g Node> {
+        if let Some((node, _)) = self.way.get(self.given) {
+            self.given += 1;
+            return Some(node);
+        }
+        loop {
+            let node = &**self.rest.next()?;
+            if !self.has_met(node) {
+                return Some(node);
             }
         }
-        nodes.into()
-    }
-
-    pub(super) fn downs(&self, id: u64) -> Vec<Arc<str>> {
-        let Some(place) = self.places.get(&id) else {
-            return Vec::new();
-        };
-        let downs = place
-            .downs
-            .iter()
-            .filter_map(|(_, down)| self.places.get(down));
-        downs.map(|place| Arc::clone(&place.node.name)).collect()
     }
 }
 
@@ -244,7 +117,7 @@ impl Forward {
         let id = core.next_id();
         {
             let mut topology = core.topology.lock();
-            topology.add(id, &from.node, &to.node, &epoch::pin());
+            topology.add(id, &from.node, &to.node);
         }
         Self {
             id,
@@ -287,6 +160,6 @@ impl fmt::Debug for Forward {
 impl Drop for Forward {
     fn drop(&mut self) {
         let mut topology = self.from.core.topology.lock();
-        topology.remove(self.id, self.from.node.id, self.to.node.id, &epoch::pin());
+        topology.remove(self.id, self.from.node.id, self.to.node.id);
     }
 }

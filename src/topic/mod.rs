@@ -1,24 +1,29 @@
 //! Topics: where messages are published, and who hears them. See [`Topic`].
 
 pub(crate) mod aftermath;
+pub(crate) mod blocked;
 pub(crate) mod core;
 pub(crate) mod forward;
 pub(crate) mod node;
 pub(crate) mod publish;
+pub(crate) mod publish_async;
 pub(crate) mod publish_error;
 pub(crate) mod registry;
 pub(crate) mod stats;
 pub(crate) mod subscribe;
 pub(crate) mod subscribers;
 pub(crate) mod sync_publish;
+pub(crate) mod topology;
 
 pub use self::core::{Discarded, HandlerPanic};
 pub use forward::Forward;
+pub use publish_async::PublishFuture;
 pub use publish_error::PublishError;
 pub use stats::TopicStats;
 pub use subscribe::SubscriptionBuilder;
+pub use sync_publish::SyncError;
 
-use crate::error::{ForwardError, WaitError};
+use crate::error::ForwardError;
 use crate::message::{FinalReason, Message, MessageType, Receipt, default_type, into_message};
 use crate::subscription::{Handled, Subscription};
 use crate::sync::unmodelled::Arc;
@@ -28,9 +33,6 @@ use publish::Special;
 use std::any::TypeId;
 use std::fmt;
 use std::time::{Duration, Instant};
-
-/// The longest name of a topic or a subscription, in bytes.
-pub const MAX_NAME_LEN: usize = 1024;
 
 /// A topic: what is published on it is offered to each of its subscriptions, and to those of the topics that it
 /// forwards to.
@@ -94,10 +96,20 @@ impl Topic {
         let mut after = Aftermath::default();
         let mut receipt = publish::publish(&self.alive, message, &mut Special::Nobody, &mut after);
         after.settle(&mut receipt);
-        match after.take_failed() {
-            None => Ok(receipt),
-            Some(message) => Err(PublishError::Full { message, receipt }),
-        }
+        after.outcome(receipt)
+    }
+
+    /// Publishes as [`Topic::publish`] does, as a future for any runtime: where a mailbox asks to block its
+    /// publishers, the task waits for room, and not its thread. The mailbox's own timeout does not count; use
+    /// the runtime's.
+    ///
+    /// Nothing happens before the first poll. Cancel safe in this sense: dropped before that, nothing was
+    /// published; dropped later, the message is shed, with a gap notice, for those who had no room yet.
+    ///
+    /// # Errors
+    /// As [`Topic::publish`].
+    pub fn publish_async<T: Send + Sync + 'static>(&self, payload: T) -> PublishFuture {
+        PublishFuture::new(Arc::clone(&self.alive), into_message(payload))
     }
 
     /// Publishes several, in their order, and wakes whoever is to be woken once for all of them.
@@ -133,18 +145,14 @@ impl Topic {
             };
             let Settled { after, total } = &mut batch;
             *total += publish::publish(&self.alive, message, &mut Special::Nobody, after);
-            if after.has_waiting() {
+            if after.is_urgent() {
                 after.settle(total);
             }
         }
         batch.settle();
-        match (refused, batch.after.take_failed()) {
-            (Some(error), _) => Err(error),
-            (None, Some(message)) => Err(PublishError::Full {
-                message,
-                receipt: batch.total,
-            }),
-            (None, None) => Ok(batch.total),
+        match refused {
+            Some(error) => Err(error),
+            None => batch.after.outcome(batch.total),
         }
     }
 
@@ -152,26 +160,26 @@ impl Topic {
     /// message and all before it. The others are not waited for.
     ///
     /// # Errors
-    /// [`WaitError::WouldDeadlock`] inside any handler (R1b): nothing was published.
-    /// [`WaitError::Closed`] if the topic takes no messages: nothing was published.
+    /// [`SyncError::WouldDeadlock`] inside any handler (R1b), and [`SyncError::Refused`] where publish itself
+    /// is refused: both hand the message back.
     pub fn publish_sync<T: Send + Sync + 'static>(
         &self,
         subscription: &Subscription,
         payload: T,
-    ) -> Result<Handled, WaitError> {
+    ) -> Result<Handled, SyncError> {
         sync_publish::publish_sync(&self.alive, subscription, into_message(payload), None)
     }
 
     /// As [`Topic::publish_sync`], waiting for at most `timeout`.
     ///
     /// # Errors
-    /// As there, and [`WaitError::TimedOut`]: the message was published, and will be handled.
+    /// As there, and [`SyncError::TimedOut`]: the message was published, and will be handled.
     pub fn publish_sync_timeout<T: Send + Sync + 'static>(
         &self,
         subscription: &Subscription,
         payload: T,
         timeout: Duration,
-    ) -> Result<Handled, WaitError> {
+    ) -> Result<Handled, SyncError> {
         let deadline = Instant::now().checked_add(timeout);
         sync_publish::publish_sync(&self.alive, subscription, into_message(payload), deadline)
     }
@@ -203,8 +211,8 @@ impl Topic {
     /// after this has returned goes there. Diamonds, duplicates, cycles and a forward to itself are legal, and
     /// do not duplicate messages (D4).
     ///
-    /// Costs the same however many topics forward to this one only; those upstream that forward to several are
-    /// worked out anew, one by one.
+    /// Costs the same however many topics have their only way through this one. Of those upstream that have
+    /// several ways out, or are in a circle, each has the list of what it reaches worked out anew.
     ///
     /// # Errors
     /// [`ForwardError`] if the topics belong to two buses, or one of them is closed.

@@ -21,8 +21,6 @@ pub(crate) struct Node {
     pub(super) listing: EpochCell<Listing>,
     /// Where else a publish goes.
     pub(super) route: EpochCell<Route>,
-    /// All topics downstream of this one, without itself: for those whose only way is through here.
-    pub(super) downstream: EpochCell<Box<[Arc<Node>]>>,
     /// Held for the offers of a publish, on topics with total order (D7).
     pub(super) sequencer: Option<Box<Mutex<()>>>,
     pub(super) published: Counter,
@@ -71,7 +69,6 @@ impl Node {
         Self {
             listing: EpochCell::null(),
             route: EpochCell::null(),
-            downstream: EpochCell::null(),
             sequencer: total_order.then(|| Box::new(Mutex::new(()))),
             published: Counter::default(),
             closed: AtomicBool::new(false),
@@ -159,9 +156,9 @@ impl Node {
     }
 
     pub(super) fn is_listed(&self, subscriber: &Subscriber) -> bool {
-        self.listed()
-            .iter()
-            .any(|listed| std::ptr::eq(&**listed, subscriber))
+        let guard = epoch::pin();
+        let listing = self.listing.load(&guard);
+        listing.is_some_and(|listing| listing.contains(subscriber))
     }
 }
 

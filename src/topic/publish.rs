@@ -1,10 +1,7 @@
 //! Publish: offering one message to every mailbox that wants it, without waiting for any of them. What follows
 //! from that is left to the [`Aftermath`].
 
-#![expect(
-    unsafe_code,
-    reason = "deliveries are counted before they are pushed, duties taken by pointer"
-)]
+#![expect(unsafe_code, reason = "deliveries are counted before they are pushed")]
 
 use super::aftermath::Aftermath;
 use super::forward::reach;
@@ -14,10 +11,10 @@ use super::subscribers::{self, Entry, Listing};
 use crate::epoch::{self, Guard};
 use crate::message::{Message, RawDelivery, Receipt, TypeInfo};
 use crate::subscription::filter::{ConflateKey, Hooks};
-use crate::subscription::mailbox::{Left, Offer};
+use crate::subscription::mailbox::{Left, Refusal};
 use crate::subscription::parcel::{Envelope, Parcel};
 use crate::subscription::scope;
-use crate::subscription::state::{Duty, Subscriber};
+use crate::subscription::state::{Duty, Offered, Subscriber};
 use crate::sync::unmodelled::{Arc, Weak};
 use crate::sync::{MutexGuard, catch};
 use smallvec::SmallVec;
@@ -44,6 +41,9 @@ impl Special<'_> {
 
 /// Whether a publish on that topic is legal at all.
 pub(super) fn admit(alive: &Alive, message: Message) -> Result<Message, PublishError> {
+    if message.info().is_control() {
+        return Err(PublishError::ControlType(message));
+    }
     if alive.core.declines(message.info()) {
         return Err(PublishError::Declined(message));
     }
@@ -104,11 +104,7 @@ fn offer_all(
     {
         return Err((message, collect_slow(&listings, info)));
     }
-    let locks = sequencers(&listings);
-    if !locks.is_empty() {
-        // What was listed before the sequencers were held may have changed.
-        listings = self::listings(node, &guard);
-    }
+    let locks = take_turn(node, &mut listings, &guard);
     let fast: usize = listings
         .iter()
         .map(|(_, listing)| {
@@ -158,18 +154,38 @@ fn listings<'g>(node: &'g Node, guard: &'g Guard) -> Listings<'g> {
         .collect()
 }
 
-/// The sequencers of all topics in reach that have one, in the order of their numbers (D7).
-fn sequencers<'g>(listings: &Listings<'g>) -> SmallVec<[MutexGuard<'g, ()>; 2]> {
+/// Holds the sequencers of all topics in `listings` that have one, in the order of their numbers (D7).
+#[inline]
+fn take_turn<'g>(
+    node: &'g Node,
+    listings: &mut Listings<'g>,
+    guard: &'g Guard,
+) -> SmallVec<[MutexGuard<'g, ()>; 2]> {
     if listings.iter().all(|(node, _)| node.sequencer.is_none()) {
         return SmallVec::new();
     }
-    let mut ordered: SmallVec<[&Node; 8]> = listings.iter().map(|(node, _)| *node).collect();
-    ordered.sort_by_key(|node| node.id);
+    loop {
+        let ordered = sequenced(listings);
+        let locks = ordered
+            .iter()
+            .filter_map(|node| node.sequencer.as_ref())
+            .map(|sequencer| sequencer.lock())
+            .collect();
+        // What was listed before the sequencers were held may have changed, and with it which are to be held.
+        *listings = self::listings(node, guard);
+        let held = |node: &&Node| ordered.iter().any(|held| held.id == node.id);
+        if sequenced(listings).iter().all(held) {
+            return locks;
+        }
+        drop(locks);
+    }
+}
+
+fn sequenced<'g>(listings: &Listings<'g>) -> SmallVec<[&'g Node; 8]> {
+    let nodes = listings.iter().map(|(node, _)| *node);
+    let mut ordered: SmallVec<_> = nodes.filter(|node| node.sequencer.is_some()).collect();
+    ordered.sort_by_key(|node: &&Node| node.id);
     ordered
-        .into_iter()
-        .filter_map(|node| node.sequencer.as_ref())
-        .map(|sequencer| sequencer.lock())
-        .collect()
 }
 
 fn count_unwanted(listings: &Listings<'_>, info: &TypeInfo, fast: usize) -> u64 {
@@ -304,16 +320,9 @@ impl Offers<'_, '_> {
         }
         let parcel = parcel.unwrap_or_else(|| self.one_delivery());
         let mut left = None;
-        let offer = subscriber.mailbox.offer(parcel, key, &mut left, guard);
-        match offer {
-            Offer::Queued => self.receipt.offered += 1,
-            Offer::Submit => {
-                self.receipt.offered += 1;
-                // SAFETY: the offer cleared PARKED, and entries come from an `Arc`
-                let duty = unsafe { Duty::taken_raw(entry.as_ptr()) };
-                self.after.wake(duty);
-            }
-            refused => self.refuse(refused, entry, || node.alive()),
+        match subscriber.offer(parcel, key, &mut left, guard) {
+            Offered::Queued(duty) => self.queued(duty),
+            Offered::Refused(why, parcel) => self.refuse(why, parcel, entry, || node.alive()),
         }
         if left.is_some() || subscriber.marks.is_some() {
             self.note(entry, left);
@@ -338,13 +347,9 @@ impl Offers<'_, '_> {
             }
             let parcel = parcel.unwrap_or_else(|| self.one_delivery());
             let mut left = None;
-            match subscriber.mailbox.offer(parcel, key, &mut left, guard) {
-                Offer::Queued => self.receipt.offered += 1,
-                Offer::Submit => {
-                    self.receipt.offered += 1;
-                    self.after.wake(Duty::taken(&subscriber));
-                }
-                refused => self.refuse(refused, entry, || alive.clone()),
+            match subscriber.offer(parcel, key, &mut left, guard) {
+                Offered::Queued(duty) => self.queued(duty),
+                Offered::Refused(why, parcel) => self.refuse(why, parcel, entry, || alive.clone()),
             }
             if left.is_some() || subscriber.marks.is_some() {
                 self.note(entry, left);
@@ -359,44 +364,43 @@ impl Offers<'_, '_> {
         Parcel::Message(unsafe { self.raw.into_message() })
     }
 
+    #[inline]
+    fn queued(&mut self, duty: Option<Duty>) {
+        self.receipt.offered += 1;
+        if let Some(duty) = duty {
+            self.after.wake(duty);
+        }
+    }
+
     #[cold]
-    fn refuse(&mut self, offer: Offer, entry: Entry, alive: impl FnOnce() -> Option<Arc<Alive>>) {
-        let parcel = match offer {
-            Offer::Queued | Offer::Submit => return,
-            Offer::Closed(parcel) => {
-                self.receipt.closed += 1;
-                parcel
-            }
-            Offer::Shed(parcel) => {
-                self.receipt.shed += 1;
-                self.after.tell_gap(entry);
-                parcel
-            }
-            Offer::Failed(parcel) => {
-                self.receipt.shed += 1;
-                self.after.tell_gap(entry);
-                match parcel {
-                    // To be handed back.
-                    Parcel::Message(message) if self.after.failed.is_none() => {
-                        self.after.failed = Some(message);
-                        return;
-                    }
-                    parcel => parcel,
-                }
-            }
-            Offer::Evict(parcel) => {
+    fn refuse(
+        &mut self,
+        why: Refusal,
+        parcel: Parcel,
+        entry: Entry,
+        alive: impl FnOnce() -> Option<Arc<Alive>>,
+    ) {
+        match why {
+            Refusal::Wait => return self.after.blocked.push(entry.to_arc(), parcel),
+            Refusal::Closed => self.receipt.closed += 1,
+            Refusal::Evict => {
                 self.receipt.closed += 1;
                 self.after.evict.push((entry.to_arc(), alive()));
-                parcel
             }
-            Offer::Wait(parcel) => {
-                self.after.waiting.push((entry.to_arc(), parcel));
-                return;
+            Refusal::Shed | Refusal::Failed => {
+                self.receipt.shed += 1;
+                self.after.tell_gap(entry);
             }
-        };
-        match parcel.forget_delivery() {
-            None => self.refused += 1,
-            Some(envelope) => self.after.parcels.push(Parcel::Marked(envelope)),
+        }
+        match parcel {
+            // To be handed back.
+            Parcel::Message(message) if why == Refusal::Failed && self.after.failed.is_none() => {
+                self.after.failed = Some(message);
+            }
+            parcel => match parcel.forget_delivery() {
+                None => self.refused += 1,
+                Some(envelope) => self.after.parcels.push(Parcel::Marked(envelope)),
+            },
         }
     }
 

@@ -9,10 +9,14 @@ use std::fmt;
 pub enum PublishError {
     /// The topic is closed: nobody was offered the message.
     Closed(Message),
-    /// The bus has been shut down: nobody was offered the message.
+    /// The bus has been shut down: nobody was offered the message; or, if that happened while publish waited for
+    /// room in a mailbox, those who had room were offered it, and the others will not be.
     ShutDown(Message),
     /// The bus declines messages of that type: nobody was offered the message.
     Declined(Message),
+    /// A final message, a gap notice or a subscription change: only the bus publishes those (L2). Nobody was
+    /// offered the message.
+    ControlType(Message),
     /// At least one mailbox that fails when it is full was full. Everybody else was offered the message, as the
     /// receipt says.
     Full {
@@ -31,6 +35,7 @@ impl PublishError {
             Self::Closed(message)
             | Self::ShutDown(message)
             | Self::Declined(message)
+            | Self::ControlType(message)
             | Self::Full { message, .. } => message,
         }
     }
@@ -42,6 +47,7 @@ impl PublishError {
             Self::Closed(message)
             | Self::ShutDown(message)
             | Self::Declined(message)
+            | Self::ControlType(message)
             | Self::Full { message, .. } => message,
         }
     }
@@ -53,6 +59,7 @@ impl fmt::Debug for PublishError {
             Self::Closed(message) => f.debug_tuple("Closed").field(message).finish(),
             Self::ShutDown(message) => f.debug_tuple("ShutDown").field(message).finish(),
             Self::Declined(message) => f.debug_tuple("Declined").field(message).finish(),
+            Self::ControlType(message) => f.debug_tuple("ControlType").field(message).finish(),
             Self::Full { message, receipt } => f
                 .debug_struct("Full")
                 .field("message", message)
@@ -71,6 +78,13 @@ impl fmt::Display for PublishError {
                 write!(
                     f,
                     "the bus declines messages of type `{}`",
+                    message.type_name()
+                )
+            }
+            Self::ControlType(message) => {
+                write!(
+                    f,
+                    "only the bus itself publishes messages of type `{}`",
                     message.type_name()
                 )
             }

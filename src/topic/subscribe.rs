@@ -1,17 +1,17 @@
 //! Subscribing: a builder that fixes everything before the first message can arrive (D6, L1).
 
 use super::node::Alive;
-use crate::error::SubscribeError;
+use crate::error::{MAX_NAME_LEN, SubscribeError};
 use crate::message::{
     CHANGE, ChangeKind, FinalMessage, Gap, Message, MessageType, TypeInfo, default_type,
 };
 use crate::subscription::consumer::{Batch, Consumer, ConsumerCell, FinalFn, GapFn, Handler};
 use crate::subscription::filter::{FilterFn, Hooks, TypeFilter};
-use crate::subscription::mailbox::{Mailbox, Offer};
+use crate::subscription::mailbox::Mailbox;
 use crate::subscription::parcel::Parcel;
-use crate::subscription::receiver::WaiterSlot;
-use crate::subscription::state::{Duty, Home, Marks, Parts, Subscriber, Wake};
+use crate::subscription::state::{Duty, Home, Marks, Offered, Parts, Subscriber, Wake};
 use crate::subscription::thread::Prepared;
+use crate::subscription::waiting::WaiterSlot;
 use crate::subscription::{
     Conflate, Congestion, Delivery, Overflow, PanicPolicy, Receiver, Subscription, scope,
 };
@@ -306,7 +306,7 @@ impl SubscriptionBuilder {
             .name
             .as_ref()
             .map(String::len)
-            .filter(|len| *len > super::MAX_NAME_LEN)
+            .filter(|len| *len > MAX_NAME_LEN)
         {
             return Err(SubscribeError::NameTooLong { len });
         }
@@ -356,10 +356,8 @@ impl SubscriptionBuilder {
         if subscriber.types.changes {
             let first = CHANGE.message(subscriber.change(&alive.node.name, ChangeKind::Subscribed));
             let parcel = Parcel::Message(first.into_one_delivery());
-            let offer = subscriber
-                .mailbox
-                .offer_unlimited(parcel, &crate::epoch::pin());
-            debug_assert!(matches!(offer, Offer::Queued));
+            let offered = subscriber.offer_unlimited(parcel, &crate::epoch::pin());
+            debug_assert!(matches!(offered, Offered::Queued(None)));
         }
         if !alive.node.list(&subscriber) {
             return Err(if alive.core.is_shut_down() {
@@ -398,6 +396,7 @@ impl SubscriptionBuilder {
             general,
             on_gap: self.on_gap,
             on_final: self.on_final,
+            greeting: self.changes,
             hooks: hooks.clone(),
             home: Some(Arc::clone(&self.alive) as Arc<dyn Home>),
             ..Consumer::default()

@@ -55,8 +55,8 @@ impl Entry {
         unsafe { Arc::from_raw(self.0.as_ptr()) }
     }
 
-    fn same(self, subscriber: &Arc<Subscriber>) -> bool {
-        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(subscriber))
+    fn same(self, subscriber: &Subscriber) -> bool {
+        std::ptr::eq(self.0.as_ptr(), subscriber)
     }
 }
 
@@ -89,7 +89,7 @@ impl List {
     }
 
     /// Where a subscriber is: where it says that it is, or by looking through all.
-    fn find(&self, subscriber: &Arc<Subscriber>) -> Option<usize> {
+    fn find(&self, subscriber: &Subscriber) -> Option<usize> {
         let hint = subscriber.place.get() as usize;
         if self.entry(hint).is_some_and(|entry| entry.same(subscriber)) {
             return Some(hint);
@@ -182,6 +182,18 @@ impl Listing {
     pub(super) fn wants(&self, info: &TypeInfo) -> bool {
         self.fast(info).any(|list| !list.is_empty())
             || self.slow.iter().any(|entry| accepts(entry.get(), info))
+    }
+
+    /// True if that one is on the list.
+    pub(super) fn contains(&self, subscriber: &Subscriber) -> bool {
+        let list = if subscriber.is_slow {
+            Some(&self.slow)
+        } else if subscriber.types.accepted.is_empty() {
+            Some(&self.general)
+        } else {
+            subscriber.types.ids().find_map(|id| self.typed(id))
+        };
+        list.is_some_and(|list| list.find(subscriber).is_some())
     }
 
     /// Every subscriber once.

@@ -1,6 +1,7 @@
 //! Who searches for work, who sleeps, who is woken, and when the pool is over. This is the protocol of
 //! `README.md` beside this file; the numbers and labels (S1, P2, F1a ...) in comments are those of the
 //! README. It does not know the queues: callers say through a closure whether work is visible.
+#![doc = include_str!("README.md")]
 
 use std::fmt;
 use std::time::Duration;

@@ -83,6 +83,8 @@ impl<W: Work> Pool<W> {
     pub fn stats(&self) -> Stats {
         let stats = self.0.stats();
         Stats {
+            parked: stats.parked,
+            searching: stats.searching,
             runs: stats.runs,
             steals: stats.steals,
             wakeups: stats.wakeups,
@@ -95,6 +97,8 @@ impl<W: Work> Pool<W> {
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "see `worker::PoolStats`")]
 pub struct Stats {
+    pub parked: usize,
+    pub searching: usize,
     pub runs: u64,
     pub steals: u64,
     pub wakeups: u64,

@@ -1,0 +1,144 @@
+//! The books: what must have come of a run beside what came of it. They balance or the run failed.
+
+use serde::Serialize;
+
+use crate::counts::Counts;
+use crate::manifest::Expected;
+use crate::totals::Totals;
+
+/// One line: two counts that must be the same.
+#[derive(Debug, Serialize)]
+pub(crate) struct Entry {
+    /// What is counted.
+    pub(crate) what: &'static str,
+    /// What it must be.
+    pub(crate) expected: u64,
+    /// What it is.
+    pub(crate) found: u64,
+}
+
+/// All lines.
+#[derive(Debug)]
+pub(crate) struct Books {
+    /// The lines.
+    pub(crate) entries: Vec<Entry>,
+    /// What the lossless subscribers are missing, in sum.
+    pub(crate) lost: u64,
+}
+
+impl Entry {
+    /// Whether the two are the same.
+    pub(crate) fn balances(&self) -> bool {
+        self.expected == self.found
+    }
+}
+
+impl Books {
+    /// Compares. `records` is what the file of call detail records was found to hold.
+    pub(crate) fn new(
+        expected: &Expected,
+        counts: &Counts,
+        totals: &Totals,
+        records: u64,
+    ) -> Books {
+        let entry = |what, expected, found| Entry {
+            what,
+            expected,
+            found,
+        };
+        let lossless = [
+            entry(
+                "events handled on the aggregate",
+                expected.events,
+                totals.latency,
+            ),
+            entry(
+                "events handled on the calls' topics",
+                expected.events,
+                totals.timelines,
+            ),
+            entry("call detail records in the file", expected.cdrs, records),
+        ];
+        let lost = lossless
+            .iter()
+            .map(|line| line.expected.saturating_sub(line.found))
+            .sum();
+        let mut entries = vec![
+            entry("packets received", expected.packets, counts.packets),
+            entry("requests that came again", expected.repeats, counts.repeats),
+            entry("calls", expected.calls, counts.legs),
+            entry("events published", expected.events, totals.published),
+        ];
+        entries.extend(lossless);
+        entries.extend([
+            entry(
+                "events drawn or conflated by the board",
+                expected.events,
+                totals.board + totals.board_shed,
+            ),
+            entry("final messages", totals.subscriptions, totals.finals),
+            entry("malformed packets", expected.malformed, counts.malformed),
+            entry("changes out of order", 0, totals.disorder),
+            entry("final messages that tell otherwise", 0, totals.misreported),
+            entry("topics of calls that are left", 0, totals.left_topics),
+            entry("failures of the bus", 0, totals.failures),
+        ]);
+        Books { entries, lost }
+    }
+
+    /// Whether every line balances.
+    pub(crate) fn balance(&self) -> bool {
+        self.lost == 0 && self.entries.iter().all(Entry::balances)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_lost_and_what_is_too_much_does_not_balance() {
+        let expected = Expected {
+            calls: 1,
+            events: 5,
+            cdrs: 1,
+            ..Expected::default()
+        };
+        let counts = Counts {
+            legs: 1,
+            ..Counts::default()
+        };
+        let totals = || Totals {
+            published: 5,
+            latency: 5,
+            timelines: 5,
+            board: 3,
+            shed: 2,
+            board_shed: 2,
+            subscriptions: 4,
+            finals: 4,
+            ..Totals::default()
+        };
+        assert!(Books::new(&expected, &counts, &totals(), 1).balance());
+
+        let short = Totals {
+            latency: 3,
+            ..totals()
+        };
+        let books = Books::new(&expected, &counts, &short, 0);
+        assert_eq!((books.lost, books.balance()), (3, false));
+
+        let double = Totals {
+            latency: 6,
+            ..totals()
+        };
+        let books = Books::new(&expected, &counts, &double, 1);
+        assert_eq!((books.lost, books.balance()), (0, false));
+
+        let silent = Totals {
+            finals: 3,
+            ..totals()
+        };
+        assert!(!Books::new(&expected, &counts, &silent, 1).balance());
+    }
+}

@@ -1,0 +1,234 @@
+//! All edges of a bus, and what they mean for the route of each topic. Worked out under the topology lock when an
+//! edge comes or goes, so that publish only follows pointers and lists.
+//!
+//! A topic with one way out (a call leg whose messages go to the aggregate of all) keeps a pointer to the next
+//! one, whatever that can reach. A topic with several ways out, or in a circle, keeps a *list* of all that it can
+//! reach. An edge changes the route of the topic that it leaves, and the lists of those upstream that have one;
+//! they are found through topics that are known to have such a one upstream. So what a forward or a cancel costs
+//! grows with the number of lists upstream, times what they reach, and not with the number of topics upstream.
+
+use super::forward::Route;
+use super::node::Node;
+use crate::epoch;
+use crate::sync::unmodelled::Arc;
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Topology {
+    places: BTreeMap<u64, Place>,
+}
+
+/// A topic that has edges.
+#[derive(Debug)]
+struct Place {
+    node: Arc<Node>,
+    /// Edges out: the edge's number, and the topic's.
+    downs: SmallVec<[(u64, u64); 1]>,
+    /// How many edges come in.
+    ins: usize,
+    /// It keeps a list.
+    lists: bool,
+    /// Those that have an edge to here, and a list of their own or upstream of them.
+    ups: BTreeSet<u64>,
+}
+
+impl Place {
+    fn new(node: &Arc<Node>) -> Self {
+        Self {
+            node: Arc::clone(node),
+            downs: SmallVec::new(),
+            ins: 0,
+            lists: false,
+            ups: BTreeSet::new(),
+        }
+    }
+
+    fn ways_out(&self) -> BTreeSet<u64> {
+        self.downs.iter().map(|(_, down)| *down).collect()
+    }
+
+    /// Somebody downstream who changes has to look for lists here.
+    fn matters(&self) -> bool {
+        self.lists || !self.ups.is_empty()
+    }
+}
+
+impl Topology {
+    pub(super) fn add(&mut self, edge: u64, from: &Arc<Node>, to: &Arc<Node>) {
+        let place = self
+            .places
+            .entry(from.id)
+            .or_insert_with(|| Place::new(from));
+        place.downs.push((edge, to.id));
+        let place = self.places.entry(to.id).or_insert_with(|| Place::new(to));
+        place.ins += 1;
+        self.changed(from.id, to.id);
+    }
+
+    pub(super) fn remove(&mut self, edge: u64, from: u64, to: u64) {
+        let Some(place) = self.places.get_mut(&from) else {
+            return;
+        };
+        let before = place.downs.len();
+        place.downs.retain(|(known, _)| *known != edge);
+        if place.downs.len() == before {
+            return;
+        }
+        let still_there = place.downs.iter().any(|(_, down)| *down == to);
+        if let Some(place) = self.places.get_mut(&to) {
+            place.ins -= 1;
+            if !still_there {
+                place.ups.remove(&from);
+            }
+        }
+        self.changed(from, to);
+        for id in [from, to] {
+            let is_bare = |place: &Place| place.downs.is_empty() && place.ins == 0;
+            if self.places.get(&id).is_some_and(is_bare) {
+                if let Some(place) = self.places.remove(&id) {
+                    // A publisher may have loaded a route to it: its memory ends after the epoch.
+                    epoch::retire(Box::new(place.node), &epoch::pin());
+                }
+            }
+        }
+    }
+
+    /// An edge between these two has come or gone: works out anew what depends on it.
+    fn changed(&mut self, from: u64, to: u64) {
+        let mut stale = BTreeSet::from([from]);
+        // Only those downstream of the edge can be in a circle with it: all of them if it closes one now, and
+        // those that have a list if it closed one before.
+        let mut below = self.below(to);
+        below.insert(to);
+        let closes = below.contains(&from);
+        below.retain(|id| closes || self.places.get(id).is_some_and(|place| place.lists));
+        below.insert(from);
+        for id in below {
+            if self.update_lists(id) {
+                stale.insert(id);
+            }
+        }
+        self.update_matters(to);
+        self.update_matters(from);
+        let mut todo = vec![from];
+        let mut seen = BTreeSet::new();
+        while let Some(id) = todo.pop() {
+            let Some(place) = self.places.get(&id).filter(|_| seen.insert(id)) else {
+                continue;
+            };
+            if place.lists {
+                stale.insert(id);
+            }
+            todo.extend(&place.ups);
+        }
+        let routes: Vec<_> = stale.into_iter().filter_map(|id| self.route(id)).collect();
+        let guard = epoch::pin();
+        for (node, route) in routes {
+            node.route.replace(route, &guard);
+        }
+    }
+
+    /// Decides anew whether a topic keeps a list. True if that has changed.
+    fn update_lists(&mut self, id: u64) -> bool {
+        let Some(place) = self.places.get(&id) else {
+            return false;
+        };
+        let several = place.ways_out().len() > 1;
+        let lists = several || (place.ins > 0 && !place.downs.is_empty() && self.is_in_circle(id));
+        let changed = place.lists != lists;
+        if let Some(place) = self.places.get_mut(&id) {
+            place.lists = lists;
+        }
+        if changed {
+            self.update_matters(id);
+        }
+        changed
+    }
+
+    fn is_in_circle(&self, id: u64) -> bool {
+        let Some(place) = self.places.get(&id) else {
+            return false;
+        };
+        place
+            .downs
+            .iter()
+            .any(|(_, down)| *down == id || self.below(*down).contains(&id))
+    }
+
+    /// Has a topic, and those below it in turn, known to the ones that they have an edge to, if they matter.
+    fn update_matters(&mut self, id: u64) {
+        let mut todo = vec![id];
+        while let Some(id) = todo.pop() {
+            let Some(place) = self.places.get(&id) else {
+                continue;
+            };
+            let matters = place.matters();
+            for down in place.ways_out() {
+                let Some(below) = self.places.get_mut(&down) else {
+                    continue;
+                };
+                let changed = if matters {
+                    below.ups.insert(id)
+                } else {
+                    below.ups.remove(&id)
+                };
+                if changed {
+                    todo.push(down);
+                }
+            }
+        }
+    }
+
+    fn route(&self, id: u64) -> Option<(Arc<Node>, Option<Route>)> {
+        let place = self.places.get(&id)?;
+        let node = |id: &u64| self.places.get(id).map(|place| Arc::clone(&place.node));
+        let route = if place.lists {
+            let below = self.below(id);
+            Some(Route::To(
+                below
+                    .iter()
+                    .filter(|below| **below != id)
+                    .filter_map(node)
+                    .collect(),
+            ))
+        } else {
+            place
+                .downs
+                .first()
+                .and_then(|(_, down)| node(down))
+                .map(Route::Via)
+        };
+        Some((Arc::clone(&place.node), route))
+    }
+
+    /// Everything downstream of a topic; the topic itself only if it is in a circle.
+    fn below(&self, id: u64) -> BTreeSet<u64> {
+        let mut found = BTreeSet::new();
+        let mut todo = vec![id];
+        while let Some(id) = todo.pop() {
+            let Some(place) = self.places.get(&id) else {
+                continue;
+            };
+            for (_, down) in &place.downs {
+                if found.insert(*down) {
+                    todo.push(*down);
+                }
+            }
+        }
+        found
+    }
+
+    /// The names of the topics that one forwards to, once for each forward.
+    pub(super) fn downs(&self, id: u64) -> Vec<Arc<str>> {
+        let Some(place) = self.places.get(&id) else {
+            return Vec::new();
+        };
+        let downs = place
+            .downs
+            .iter()
+            .filter_map(|(_, down)| self.places.get(down));
+        downs.map(|place| Arc::clone(&place.node.name)).collect()
+    }
+}
