@@ -162,7 +162,7 @@ impl Bus {
         for subscriber in ending.iter().filter(|subscriber| !subscriber.is_done()) {
             let names = match subscriber.wake {
                 Wake::Receiver(_) => &mut report.receivers,
-                Wake::Executor(_) => &mut report.executors,
+                Wake::Executor => &mut report.executors,
                 Wake::Pool(_) | Wake::Thread(_) | Wake::Inline => &mut report.unfinished,
             };
             names.push(subscriber.name.to_string());
@@ -208,7 +208,7 @@ impl Bus {
 
 /// True if it is not the bus that runs it.
 fn is_foreign(subscriber: &Subscriber) -> bool {
-    matches!(subscriber.wake, Wake::Receiver(_) | Wake::Executor(_))
+    matches!(subscriber.wake, Wake::Receiver(_) | Wake::Executor)
 }
 
 impl fmt::Debug for Bus {

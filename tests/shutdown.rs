@@ -237,9 +237,9 @@ fn blocked_publishers_are_released() {
         let blocked: Vec<_> = (2..5).map(publish).collect();
         let report = setup.bus.shutdown_timeout(Duration::from_millis(20));
         for publisher in blocked {
-            // One that came late finds the topic closed already.
+            // One that came late finds the topic closed already, or the subscription off its list.
             match publisher.join().unwrap() {
-                Ok(receipt) => assert_eq!((receipt.offered(), receipt.closed()), (0, 1)),
+                Ok(receipt) => assert!(receipt.offered() == 0 && receipt.closed() <= 1),
                 Err(error) => assert!(matches!(error, PublishError::ShutDown(_))),
             }
         }

@@ -99,7 +99,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
         item: T,
         key: Option<K>,
         capacity: usize,
-        book: impl FnOnce(&Evicted<T>),
+        book: impl FnOnce(&T),
     ) -> (Push<T>, Evicted<T>) {
         let mut inner = self.inner.lock();
         if inner.state == State::Closed {
@@ -109,12 +109,12 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
             Some(number) => inner
                 .take_out(number)
                 .map_or(Evicted::None, Evicted::Conflated),
-            None if inner.live >= capacity => {
-                inner.take_oldest().map_or(Evicted::None, Evicted::Shed)
-            }
+            None if inner.live >= capacity => inner.take_oldest().map_or(Evicted::None, |oldest| {
+                book(&oldest);
+                Evicted::Shed(oldest)
+            }),
             None => Evicted::None,
         };
-        book(&evicted);
         inner.live += 1;
         (
             inner.append(Entry {

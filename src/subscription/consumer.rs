@@ -6,6 +6,7 @@
     reason = "the cell is opened with the duty, which exists once"
 )]
 
+use super::executor::Executor;
 use super::filter::Hooks;
 use super::state::{Duty, Home};
 use crate::message::{FinalMessage, Gap, Message};
@@ -60,6 +61,8 @@ pub(crate) struct Consumer {
     pub(crate) greeting: bool,
     pub(crate) course: Course,
     pub(crate) hooks: Option<Arc<Hooks>>,
+    /// Who is given the runs, if that is an executor of the user's.
+    pub(crate) executor: Option<Arc<dyn Executor>>,
     pub(crate) home: Option<Arc<dyn Home>>,
     /// Messages until the next one whose times are taken.
     pub(crate) sample_in: u32,

@@ -4,9 +4,8 @@
 use super::consumer::{ConsumerCell, Course};
 use super::deliver::{self, DELIVERY_BUDGET, Ran};
 use super::scope;
-use super::state::{Duty, Wake};
+use super::state::Duty;
 use crate::message::FinalReason;
-use crate::sync::unmodelled::Arc;
 use crate::sync::{Mutex, thread};
 use std::collections::VecDeque;
 use std::fmt;
@@ -94,15 +93,23 @@ impl Task {
         } else {
             0
         };
-        if let Wake::Executor(executor) = &duty.wake {
-            let executor = Arc::clone(executor);
-            crate::sync::contain(|| {
-                executor.execute(Task {
-                    duty: Some(duty),
-                    stalled,
-                })
-            });
-        }
+        let again = Self {
+            duty: Some(duty),
+            stalled,
+        };
+        again.hand_over();
+    }
+
+    /// Gives the task to its executor.
+    pub(crate) fn hand_over(mut self) {
+        let Some(duty) = &mut self.duty else { return };
+        let executor = ConsumerCell::open(duty, |consumer, _| consumer.executor.clone());
+        // The executor may end with this very task, and be dropped in here.
+        crate::sync::contain(move || {
+            if let Some(executor) = executor {
+                executor.execute(self);
+            }
+        });
     }
 }
 
@@ -124,12 +131,17 @@ pub(crate) fn abandon(mut duty: Duty) {
     }
     loop {
         match deliver::run(&mut duty, DELIVERY_BUDGET) {
-            Ran::Done => return,
+            Ran::Done => break,
             Ran::Budget => {}
             // A publisher has claimed a position and not written it: somebody else waits for that.
-            Ran::Idle | Ran::Unwritten => return duty.submit_to_pool(),
+            Ran::Idle | Ran::Unwritten => {
+                duty.submit_to_pool();
+                break;
+            }
         }
     }
+    // What was dropped may have published.
+    scope::run_pending();
 }
 
 /// An executor that runs tasks when it is told to, on the thread that tells it, in the order in which they

@@ -230,8 +230,7 @@ impl Mailbox {
         match &self.policy {
             Policy::Spill { limit, budget } => loop {
                 let Some(granted) = self.grow(*limit, budget) else {
-                    let (refusal, parcel) = self.shed(ring, parcel, Refusal::Shed);
-                    return Offer::Refused(refusal, parcel);
+                    return self.refuse(ring, Refusal::Shed, parcel);
                 };
                 parcel = match ring.push(parcel, granted, pinned) {
                     Push::Queued { .. } => return Offer::Queued,
@@ -242,13 +241,9 @@ impl Mailbox {
             },
             Policy::Block { .. } => Offer::Refused(Refusal::Wait, parcel),
             Policy::Evict => Offer::Refused(Refusal::Evict, parcel),
-            Policy::Fail => {
-                let (refusal, parcel) = self.shed(ring, parcel, Refusal::Failed);
-                Offer::Refused(refusal, parcel)
-            }
+            Policy::Fail => self.refuse(ring, Refusal::Failed, parcel),
             Policy::DropNewest | Policy::DropOldest | Policy::Conflate => {
-                let (refusal, parcel) = self.shed(ring, parcel, Refusal::Shed);
-                Offer::Refused(refusal, parcel)
+                self.refuse(ring, Refusal::Shed, parcel)
             }
         }
     }
@@ -274,25 +269,31 @@ impl Mailbox {
         }
     }
 
-    /// Books that a message is shed because its publisher gives up: see `shed`.
-    pub(crate) fn shed_newest(&self, parcel: Parcel) -> (Refusal, Parcel) {
-        match &self.queue {
-            Queue::Ring(ring) => self.shed(ring, parcel, Refusal::Shed),
-            Queue::Shedding(_) => (Refusal::Shed, parcel),
+    /// Books that the message itself is shed. False if the subscription has ended meanwhile.
+    pub(crate) fn shed_newest(&self, parcel: Parcel) -> (bool, Parcel) {
+        let Queue::Ring(ring) = &self.queue else {
+            return (false, parcel);
+        };
+        self.shed(ring, parcel)
+    }
+
+    fn refuse(&self, ring: &Ring<Parcel>, why: Refusal, parcel: Parcel) -> Offer {
+        match self.shed(ring, parcel) {
+            (true, parcel) => Offer::Refused(why, parcel),
+            (false, parcel) => Offer::Refused(Refusal::Closed, parcel),
         }
     }
 
-    /// Books that the message itself is shed, or, once the end was told, refuses it as closed.
-    fn shed(&self, ring: &Ring<Parcel>, mut parcel: Parcel, refusal: Refusal) -> (Refusal, Parcel) {
+    fn shed(&self, ring: &Ring<Parcel>, mut parcel: Parcel) -> (bool, Parcel) {
         if let Some(id) = parcel.message_id() {
             if !self.gaps.record(id, ring.pushed()) {
-                return (Refusal::Closed, parcel);
+                return (false, parcel);
             }
         }
         if let Parcel::Marked(envelope) = &mut parcel {
             envelope.will_be(Handled::Shed);
         }
-        (refusal, parcel)
+        (true, parcel)
     }
 
     fn offer_shedding(
@@ -304,25 +305,29 @@ impl Mailbox {
     ) -> Offer {
         // Relaxed: it does not change for this policy.
         let capacity = self.limit.load(Ordering::Relaxed) as usize;
-        let (push, evicted) = queue.push_and_book(parcel, key, capacity, |evicted| match evicted {
-            Evicted::None => {}
-            Evicted::Conflated(_) => self.gaps.conflated.add(1),
-            Evicted::Shed(oldest) => {
-                if let Some(id) = oldest.message_id() {
-                    // The queue is open, so its end is not told yet.
-                    let in_time = self.gaps.record(id, 0);
-                    debug_assert!(in_time);
-                }
+        let (push, evicted) = queue.push_and_book(parcel, key, capacity, |oldest| {
+            if let Some(id) = oldest.message_id() {
+                // The queue is open, so its end is not told yet.
+                let in_time = self.gaps.record(id, 0);
+                debug_assert!(in_time);
             }
         });
-        *out = match evicted {
-            Evicted::None => None,
-            Evicted::Conflated(parcel) => Some(Left {
-                parcel,
-                shed: false,
-            }),
-            Evicted::Shed(parcel) => Some(Left { parcel, shed: true }),
-        };
+        match evicted {
+            Evicted::None => {}
+            Evicted::Conflated(older) => {
+                self.gaps.conflated.add(1);
+                *out = Some(Left {
+                    parcel: older,
+                    shed: false,
+                });
+            }
+            Evicted::Shed(oldest) => {
+                *out = Some(Left {
+                    parcel: oldest,
+                    shed: true,
+                });
+            }
+        }
         if let Some(Left {
             parcel: Parcel::Marked(envelope),
             ..

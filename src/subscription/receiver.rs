@@ -12,7 +12,7 @@ use super::deliver;
 use super::executor::abandon;
 use super::parcel::{Handled, Parcel};
 use super::scope;
-use super::state::Duty;
+use super::state::{Duty, Wake};
 use super::waiting::Waiter;
 use crate::error::{RecvError, TryRecvError};
 use crate::message::{FINAL, GAP, Message};
@@ -182,7 +182,7 @@ impl Receiver {
         let Some(duty) = self.duty.take() else {
             return true;
         };
-        if let super::state::Wake::Receiver(slot) = &duty.wake {
+        if let Wake::Receiver(slot) = &duty.wake {
             slot.set(waiter);
         }
         self.duty = duty.park().err();
@@ -235,7 +235,8 @@ impl Receiver {
         loop {
             match duty.pop() {
                 Pop::Item(parcel) => {
-                    duty.publish_freed(true);
+                    // Congestion is judged by what is told to be free.
+                    duty.publish_freed(duty.marks.is_none());
                     let gap = ConsumerCell::open(duty, |consumer, duty| {
                         deliver::gap_before(consumer, duty)
                     });
@@ -250,6 +251,7 @@ impl Receiver {
                 Pop::Unwritten => return Next::Unwritten,
                 pop @ (Pop::Empty | Pop::Closed) => {
                     duty.publish_freed(false);
+                    clear_congestion(duty);
                     let ends = matches!(pop, Pop::Closed);
                     let gap = if ends {
                         duty.mailbox.last_gap()
@@ -272,31 +274,63 @@ impl Receiver {
 
 /// The message of a parcel that was taken, if it passes.
 fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
-    ConsumerCell::open(duty, |consumer, duty| {
-        deliver::clear_congestion(consumer, duty);
+    clear_congestion(duty);
+    let accepted = ConsumerCell::open(duty, |consumer, duty| {
         let (message, envelope) = match parcel {
             Parcel::Message(message) => (Some(message), None),
             Parcel::Marked(mut envelope) => (envelope.take_message(), Some(envelope)),
         };
-        let passed = message.filter(|message| deliver::passes(consumer, duty, message));
+        // A mark without a message is handled when it is reached.
+        let mut outcome = Handled::Handled;
+        let passed = message.and_then(|message| {
+            if deliver::passes(consumer, duty, &message) {
+                return Some(message);
+            }
+            outcome = Handled::Filtered;
+            scope::drop_in_scope(message);
+            None
+        });
         if let Some(envelope) = envelope {
-            // A mark without a message is handled when it is reached.
-            envelope.complete(Handled::Handled);
+            envelope.complete(outcome);
         }
         duty.figures
             .delivered
             .add_alone(u64::from(passed.is_some()));
         passed
-    })
+    });
+    // The filter may have published.
+    scope::run_pending();
+    accepted
+}
+
+fn clear_congestion(duty: &mut Duty) {
+    if duty.marks.is_some() {
+        ConsumerCell::open(duty, |consumer, duty| {
+            deliver::clear_congestion(consumer, duty);
+        });
+        // The callback may have published.
+        scope::run_pending();
+    }
 }
 
 /// The final message of a receiver's subscription, which is done with it.
 fn end(duty: &mut Duty) -> Message {
-    ConsumerCell::open(duty, |consumer, duty| {
+    forget_waiter(duty);
+    let last = ConsumerCell::open(duty, |consumer, duty| {
         let last = deliver::final_message(duty);
         deliver::complete(consumer, duty, last);
         FINAL.message(last)
-    })
+    });
+    // What was dropped may have published.
+    scope::run_pending();
+    last
+}
+
+/// A waker is the user's, and what becomes of a subscriber's memory is up to the epoch (R1).
+fn forget_waiter(duty: &Duty) {
+    if let Wake::Receiver(slot) = &duty.wake {
+        slot.clear();
+    }
 }
 
 impl Drop for Receiver {
@@ -305,6 +339,7 @@ impl Drop for Receiver {
             return;
         }
         let mut duty = self.take_duty();
+        forget_waiter(&duty);
         if let Some(parcel) = self.behind_gap.take() {
             // It was taken, but given to nobody. There is no handler, so it is discarded and counted.
             ConsumerCell::open(&mut duty, |consumer, duty| {

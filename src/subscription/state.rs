@@ -9,7 +9,7 @@
 
 use super::consumer::ConsumerCell;
 use super::deliver::{self, Ran};
-use super::executor::{Executor, Task};
+use super::executor::Task;
 use super::filter::{ConflateKey, Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::options::PanicPolicy;
@@ -102,7 +102,8 @@ pub(crate) enum Wake {
     /// The thread that published, or the pool when that has had enough.
     Inline,
     Receiver(Box<WaiterSlot>),
-    Executor(Arc<dyn Executor>),
+    /// Which one stands in the consumer, and goes with it (R1).
+    Executor,
 }
 
 /// High-water and low-water marks, and whether congestion is raised.
@@ -434,10 +435,7 @@ impl Duty {
             Wake::Thread(parker) => parker.unpark(),
             Wake::Inline => scope::push_inline(self),
             Wake::Receiver(slot) => slot.wake(),
-            Wake::Executor(executor) => {
-                let executor = Arc::clone(executor);
-                crate::sync::contain(|| executor.execute(Task::new(self)));
-            }
+            Wake::Executor => Task::new(self).hand_over(),
         }
     }
 
@@ -493,16 +491,17 @@ pub(crate) fn submit_to(pool: &Pool<Duty>, duty: Duty) {
     }
 }
 
-/// Hands a burst to the pool, which decides once about waking a worker.
-pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(duties: &mut smallvec::SmallVec<A>) {
+/// Hands a burst to the pool, which decides once about waking a worker. Runs nothing here: if the workers are gone,
+/// as many duties come back, to be submitted one by one where user code may run.
+pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(
+    duties: &mut smallvec::SmallVec<A>,
+) -> Vec<Duty> {
     let pool = duties.first().and_then(|duty| match &duty.wake {
         Wake::Pool(pool) => Some(pool.clone()),
         _ => None,
     });
-    let Some(pool) = pool else { return };
-    if let Err(duties) = pool.submit_all(duties.drain(..)) {
-        duties.into_iter().for_each(Duty::run_to_rest);
-    }
+    let Some(pool) = pool else { return Vec::new() };
+    pool.submit_all(duties.drain(..)).err().unwrap_or_default()
 }
 
 impl Duty {

@@ -48,8 +48,10 @@ impl Aftermath {
         }
         self.pool.push(duty);
         if self.pool.len() == BURST {
-            // The pool runs nothing on this thread, so this is legal under a pin.
-            submit_all(&mut self.pool);
+            // The pool runs nothing on this thread, so this is legal under a pin. What comes back because the
+            // workers are gone is run when nothing is pinned or locked.
+            let refused = submit_all(&mut self.pool);
+            self.others.extend(refused);
         }
     }
 
@@ -86,7 +88,8 @@ impl Aftermath {
     #[inline]
     pub(super) fn settle(&mut self, receipt: &mut Receipt) {
         if !self.pool.is_empty() {
-            submit_all(&mut self.pool);
+            let refused = submit_all(&mut self.pool);
+            self.others.extend(refused);
         }
         for duty in self.others.drain(..) {
             duty.submit();

@@ -124,12 +124,10 @@ impl Blocked {
                 }
                 Offered::Refused(Refusal::Wait, parcel) if is_late => {
                     self.leave(&subscriber);
-                    match shed(&subscriber, parcel) {
-                        Ok(()) => receipt.shed += 1,
-                        Err(parcel) => {
-                            receipt.closed += 1;
-                            self.closed(&subscriber, parcel);
-                        }
+                    if shed(&subscriber, parcel) {
+                        receipt.shed += 1;
+                    } else {
+                        receipt.closed += 1;
                     }
                 }
                 Offered::Refused(Refusal::Wait, parcel) => self.push(subscriber, parcel),
@@ -168,9 +166,7 @@ impl Drop for Blocked {
     fn drop(&mut self) {
         for (subscriber, parcel) in std::mem::take(&mut self.waiting) {
             self.leave(&subscriber);
-            if let Err(parcel) = shed(&subscriber, parcel) {
-                scope::drop_in_scope(parcel);
-            }
+            shed(&subscriber, parcel);
         }
         scope::run_pending();
     }
@@ -181,14 +177,12 @@ fn timeout(subscriber: &Subscriber) -> Option<Duration> {
     timeout
 }
 
-/// Sheds it. It comes back if the subscription has told its end, and so could not tell of this.
-fn shed(subscriber: &Subscriber, parcel: Parcel) -> Result<(), Parcel> {
-    match subscriber.mailbox.shed_newest(parcel) {
-        (Refusal::Closed, parcel) => Err(parcel),
-        (_, parcel) => {
-            scope::drop_in_scope(parcel);
-            subscriber.notify().into_iter().for_each(Duty::submit);
-            Ok(())
-        }
+/// False if the subscription has ended meanwhile.
+fn shed(subscriber: &Subscriber, parcel: Parcel) -> bool {
+    let (shed, parcel) = subscriber.mailbox.shed_newest(parcel);
+    scope::drop_in_scope(parcel);
+    if shed {
+        subscriber.notify().into_iter().for_each(Duty::submit);
     }
+    shed
 }

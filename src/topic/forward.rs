@@ -10,7 +10,6 @@ use crate::sync::unmodelled::Arc;
 use smallvec::SmallVec;
 use std::fmt;
 use std::ptr;
-use std::slice;
 
 /// Where a publish goes from a topic.
 #[derive(Debug)]
@@ -21,84 +20,62 @@ pub(super) enum Route {
     To(Box<[Arc<Node>]>),
 }
 
-/// The topics that a publish on `node` reaches, itself first, each once: all of it as of one moment. A publish that
-/// saw the edges one after the other could miss those to whom a new way was opened before the old one was closed.
+/// The topics of a reach.
+pub(super) type Nodes<'g> = SmallVec<[&'g Node; 8]>;
+
+/// The topics that a publish on `node` reaches, itself first, each once: all of it as of one moment.
+///
+/// It follows pointers as far as there is one way out only; where there are several, or the way leads round in a
+/// circle, there is a list of all the rest. What was loaded step by step is as good as loaded at once if, after
+/// the last step, every step is still the same: under the pin no other route can have its address. Otherwise a
+/// publish could miss those to whom a new way was opened before the old one was closed.
 #[inline]
-pub(super) fn reach<'g>(node: &'g Node, guard: &'g Guard) -> Reach<'g> {
-    loop {
-        let reach = Reach::follow(node, guard);
-        if reach.is_current(guard) {
-            return reach;
+pub(super) fn reach<'g>(node: &'g Node, guard: &'g Guard) -> Nodes<'g> {
+    let mut nodes = Nodes::new();
+    nodes.push(node);
+    if node.route.load(guard).is_some() {
+        while !follow(&mut nodes, guard) {
+            nodes.truncate(1);
         }
     }
+    nodes
 }
 
-/// See [`reach`]. It follows pointers as far as there is one way out only; where there are several, or the way
-/// leads round in a circle, there is a list of all the rest.
-pub(super) struct Reach<'g> {
-    /// Those that were met by following pointers, each with the route from there.
-    way: SmallVec<[(&'g Node, Option<&'g Route>); 4]>,
-    /// How many of them were given out.
-    given: usize,
-    rest: slice::Iter<'g, Arc<Node>>,
-}
-
-impl<'g> Reach<'g> {
-    #[inline]
-    fn follow(mut node: &'g Node, guard: &'g Guard) -> Self {
-        let mut reach = Self {
-            way: SmallVec::new(),
-            given: 0,
-            rest: [].iter(),
-        };
-        loop {
-            let route = node.route.load(guard);
-            reach.way.push((node, route));
-            match route {
-                None => return reach,
-                Some(Route::Via(next)) if reach.has_met(next) => return reach,
-                Some(Route::Via(next)) => node = next,
-                Some(Route::To(nodes)) => {
-                    reach.rest = nodes.iter();
-                    return reach;
+/// Adds all that is reached from the first of `nodes`. False if something has changed meanwhile.
+fn follow<'g>(nodes: &mut Nodes<'g>, guard: &'g Guard) -> bool {
+    let mut way: SmallVec<[&Route; 4]> = SmallVec::new();
+    let last = loop {
+        let node = nodes[nodes.len() - 1];
+        match node.route.load(guard) {
+            None => break None,
+            Some(route @ Route::To(list)) => {
+                let met = nodes.len();
+                for node in list {
+                    if !nodes[..met].iter().any(|other| ptr::eq(*other, &**node)) {
+                        nodes.push(node);
+                    }
                 }
+                way.push(route);
+                break Some(met - 1);
+            }
+            Some(route @ Route::Via(next)) => {
+                way.push(route);
+                if nodes.iter().any(|met| ptr::eq(*met, &**next)) {
+                    // A circle that is just being closed or opened.
+                    return false;
+                }
+                nodes.push(next);
             }
         }
-    }
-
-    /// True if, when the last route was loaded, the others were still the same. Under the pin no other can have the
-    /// address of one that was replaced.
-    #[inline]
-    fn is_current(&self, guard: &Guard) -> bool {
-        let others = &self.way[..self.way.len() - 1];
-        others.iter().all(|(node, route)| {
-            let now = node.route.load(guard);
-            now.map(ptr::from_ref) == route.map(ptr::from_ref)
-        })
-    }
-
-    #[inline]
-    fn has_met(&self, node: &Node) -> bool {
-        self.way.iter().any(|(met, _)| ptr::eq(*met, node))
-    }
-}
-
-impl<'g> Iterator for Reach<'g> {
-    type Item = &'g Node;
-
-    #[inline]
-    fn next(&mut self) -> Option<&'g Node> {
-        if let Some((node, _)) = self.way.get(self.given) {
-            self.given += 1;
-            return Some(node);
+    };
+    let end = last.unwrap_or(nodes.len() - 1);
+    nodes[..=end].iter().enumerate().all(|(index, node)| {
+        match (node.route.load(guard), way.get(index)) {
+            (None, None) => true,
+            (Some(now), Some(then)) => ptr::eq(now, *then),
+            _ => false,
         }
-        loop {
-            let node = &**self.rest.next()?;
-            if !self.has_met(node) {
-                return Some(node);
-            }
-        }
-    }
+    })
 }
 
 /// The handle of a forward. Dropping it, or [`Forward::cancel`], removes the edge: after that has returned, no

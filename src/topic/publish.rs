@@ -150,6 +150,7 @@ type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;
 #[inline]
 fn listings<'g>(node: &'g Node, guard: &'g Guard) -> Listings<'g> {
     reach(node, guard)
+        .into_iter()
         .filter_map(|node| node.listing.load(guard).map(|listing| (node, listing)))
         .collect()
 }
@@ -434,6 +435,7 @@ pub(super) fn control(alive: &Alive, message: Message, about: &Arc<Subscriber>) 
 pub(super) fn has_subscribers_for(node: &Node, info: &TypeInfo) -> bool {
     let guard = epoch::pin();
     reach(node, &guard)
+        .into_iter()
         .filter_map(|node| node.listing.load(&guard))
         .any(|listing| listing.wants(info))
 }

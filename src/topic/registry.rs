@@ -32,9 +32,11 @@ impl Registry {
         &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
     }
 
-    /// The live topic of that name.
+    /// The live topic of that name: not one that is closed, whose name is free.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Alive>> {
-        self.shard(name).lock().get(name).and_then(Weak::upgrade)
+        let known = self.shard(name).lock().get(name).and_then(Weak::upgrade);
+        // Outside the lock: if it was the last reference, it looks for itself in here.
+        known.filter(|alive| !alive.node.is_closed())
     }
 
     /// The live topic of that name, or a new one; a closed one makes way for a new one.

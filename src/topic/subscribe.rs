@@ -13,7 +13,7 @@ use crate::subscription::state::{Duty, Home, Marks, Offered, Parts, Subscriber, 
 use crate::subscription::thread::Prepared;
 use crate::subscription::waiting::WaiterSlot;
 use crate::subscription::{
-    Conflate, Congestion, Delivery, Overflow, PanicPolicy, Receiver, Subscription, scope,
+    Conflate, Congestion, Delivery, Executor, Overflow, PanicPolicy, Receiver, Subscription, scope,
 };
 use crate::sync::unmodelled::Arc;
 use std::any::TypeId;
@@ -33,6 +33,7 @@ pub struct SubscriptionBuilder {
     alive: Arc<Alive>,
     name: Option<String>,
     delivery: Option<Delivery>,
+    executor: Option<Arc<dyn Executor>>,
     overflow: Overflow,
     capacity: usize,
     batch: usize,
@@ -64,6 +65,7 @@ impl SubscriptionBuilder {
             alive,
             name: None,
             delivery: None,
+            executor: None,
             overflow: Overflow::default(),
             capacity: DEFAULT_CAPACITY,
             batch: DEFAULT_BATCH,
@@ -273,7 +275,10 @@ impl SubscriptionBuilder {
         let wake = match delivery {
             Delivery::Pool => Wake::Pool(core.pool().map_err(SubscribeError::Thread)?),
             Delivery::Inline => Wake::Inline,
-            Delivery::Executor(executor) => Wake::Executor(executor),
+            Delivery::Executor(executor) => {
+                self.executor = Some(executor);
+                Wake::Executor
+            }
             Delivery::OwnThread(options) => {
                 let prepared = Prepared::new(&options, &core.config.name)?;
                 let parker = Arc::clone(&prepared.parker);
@@ -398,6 +403,7 @@ impl SubscriptionBuilder {
             on_final: self.on_final,
             greeting: self.changes,
             hooks: hooks.clone(),
+            executor: self.executor,
             home: Some(Arc::clone(&self.alive) as Arc<dyn Home>),
             ..Consumer::default()
         };

@@ -83,7 +83,9 @@ fn why_not(node: &Node, subscriber: &Arc<Subscriber>) -> Handled {
         return Handled::Closed;
     }
     let guard = epoch::pin();
-    let in_reach = reach(node, &guard).any(|node| node.is_listed(subscriber));
+    let in_reach = reach(node, &guard)
+        .iter()
+        .any(|node| node.is_listed(subscriber));
     if in_reach {
         Handled::Filtered
     } else {
