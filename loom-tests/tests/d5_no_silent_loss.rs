@@ -177,6 +177,23 @@ fn the_oldest_is_shed_and_it_ends() {
     });
 }
 
+#[test]
+fn an_older_one_of_the_key_leaves_and_it_ends() {
+    phased("d5_no_silent_loss, conflate, end", 1, || {
+        let scene = Scene::new(Overflow::conflate(|_| 1_u32));
+        scene.topic.publish(Note::new(9, 0)).unwrap();
+        let receipts = race(
+            &scene.topic,
+            [scene.publish(0, 1), scene.unsubscribe(), scene.run()],
+        );
+        scene.executor.run_until_idle();
+        let last = scene.subscription.join().unwrap();
+        let accepted = 1 + totals(&receipts).offered();
+        assert_eq!(accepted, last.delivered + last.conflated, "{last:?}");
+        assert_eq!(last.delivered, notes(&scene.journal.all()).len() as u64);
+    });
+}
+
 /// All that was accepted, one message before the race included, is delivered, or was shed for a newer one; and what
 /// was shed is told, and stands in the totals.
 fn assert_told(scene: &Scene, receipts: &[Vec<Receipt>], shed_is_accepted: bool) {

@@ -92,14 +92,14 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
         self.push_and_book(item, key, capacity, |_| {})
     }
 
-    /// As [`Self::push`]. What is shed for want of room is shown to `book` under the lock: it is booked before the
-    /// consumer can come to the end of the queue.
+    /// As [`Self::push`]. What leaves is shown to `book` under the lock, so that it is booked before the consumer
+    /// can come to the end of the queue.
     pub(crate) fn push_and_book(
         &self,
         item: T,
         key: Option<K>,
         capacity: usize,
-        book: impl FnOnce(&T),
+        book: impl FnOnce(&Evicted<T>),
     ) -> (Push<T>, Evicted<T>) {
         let mut inner = self.inner.lock();
         if inner.state == State::Closed {
@@ -109,12 +109,12 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
             Some(number) => inner
                 .take_out(number)
                 .map_or(Evicted::None, Evicted::Conflated),
-            None if inner.live >= capacity => inner.take_oldest().map_or(Evicted::None, |oldest| {
-                book(&oldest);
-                Evicted::Shed(oldest)
-            }),
+            None if inner.live >= capacity => {
+                inner.take_oldest().map_or(Evicted::None, Evicted::Shed)
+            }
             None => Evicted::None,
         };
+        book(&evicted);
         inner.live += 1;
         (
             inner.append(Entry {

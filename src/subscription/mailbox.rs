@@ -305,29 +305,16 @@ impl Mailbox {
     ) -> Offer {
         // Relaxed: it does not change for this policy.
         let capacity = self.limit.load(Ordering::Relaxed) as usize;
-        let (push, evicted) = queue.push_and_book(parcel, key, capacity, |oldest| {
-            if let Some(id) = oldest.message_id() {
-                // The queue is open, so its end is not told yet.
-                let in_time = self.gaps.record(id, 0);
-                debug_assert!(in_time);
-            }
-        });
-        match evicted {
-            Evicted::None => {}
-            Evicted::Conflated(older) => {
-                self.gaps.conflated.add(1);
-                *out = Some(Left {
-                    parcel: older,
-                    shed: false,
-                });
-            }
-            Evicted::Shed(oldest) => {
-                *out = Some(Left {
-                    parcel: oldest,
-                    shed: true,
-                });
-            }
-        }
+        let (push, evicted) =
+            queue.push_and_book(parcel, key, capacity, |evicted| self.gaps.book(evicted));
+        *out = match evicted {
+            Evicted::None => None,
+            Evicted::Conflated(parcel) => Some(Left {
+                parcel,
+                shed: false,
+            }),
+            Evicted::Shed(parcel) => Some(Left { parcel, shed: true }),
+        };
         if let Some(Left {
             parcel: Parcel::Marked(envelope),
             ..
@@ -555,6 +542,18 @@ impl Gaps {
         }
         self.total.add_alone(1);
         true
+    }
+
+    /// Books what left a queue that is still open, so its end is not told yet.
+    fn book(&self, evicted: &Evicted<Parcel>) {
+        match evicted {
+            Evicted::None => {}
+            Evicted::Conflated(_) => self.conflated.add(1),
+            Evicted::Shed(oldest) => {
+                let in_time = oldest.message_id().is_none_or(|id| self.record(id, 0));
+                debug_assert!(in_time);
+            }
+        }
     }
 
     fn take(&self) -> Option<Gap> {
