@@ -71,7 +71,7 @@ fn receive(mut receiver: Receiver) -> Role<Option<Run>> {
 
 #[test]
 fn on_two_topics_in_turn_while_another_publishes() {
-    phased("d2_fifo_through_forwards, two publishers", 1, || {
+    phased("d2_fifo_through_forwards, two publishers", 29_100, || {
         let scene = Scene::new();
         // One slot: most of what waits lives behind the ring.
         let mut receiver = scene.c.subscribe().capacity(1).receiver().unwrap();
@@ -87,7 +87,7 @@ fn on_two_topics_in_turn_while_another_publishes() {
 
 #[test]
 fn on_two_topics_in_turn_while_they_are_received() {
-    phased("d2_fifo_through_forwards, received meanwhile", 1, || {
+    phased("d2_fifo_through_forwards, received meanwhile", 240, || {
         let scene = Scene::new();
         let receiver = scene.c.subscribe().capacity(1).receiver().unwrap();
         let [_, run] = race(&scene.c, [in_turn(&scene), receive(receiver)]);
@@ -99,7 +99,7 @@ fn on_two_topics_in_turn_while_they_are_received() {
 
 #[test]
 fn the_second_after_it_has_heard_from_the_first() {
-    phased("d2_fifo_through_forwards, heard from", 1, || {
+    phased("d2_fifo_through_forwards, heard from", 1_000, || {
         let scene = Scene::new();
         let executor = Arc::new(ManualExecutor::new());
         let journal = Journal::<Vec<Got>>::new();
