@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 #[test]
 fn whoever_returns_first() {
-    phased("l3_unsubscribe_twice", 1, || {
+    phased("l3_unsubscribe_twice", 2_400, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let executor = Arc::new(ManualExecutor::new());

@@ -75,7 +75,7 @@ impl Scene {
 
 #[test]
 fn two_who_join_and_the_final_run() {
-    phased("l4_join, two", 1, || {
+    phased("l4_join, two", 44, || {
         let scene = Scene::new();
         scene.topic.publish(Note::new(0, 0)).unwrap();
         scene.subscription.unsubscribe();
@@ -85,7 +85,7 @@ fn two_who_join_and_the_final_run() {
 
 #[test]
 fn one_who_joins_one_who_unsubscribes_and_runs() {
-    phased("l4_join, unsubscribe", 1, || {
+    phased("l4_join, unsubscribe", 11, || {
         let scene = Scene::new();
         let (subscription, run) = (scene.subscription.clone(), scene.run());
         let end = Box::new(move || {

@@ -23,7 +23,7 @@ fn publish(topic: &Topic, producer: u8) -> Role<Option<Receiver>> {
 
 #[test]
 fn two_publish() {
-    phased("receiver_wakeup, publish", 1, || {
+    phased("receiver_wakeup, publish", 30_800, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let mut receiver = topic.subscribe().receiver().unwrap();
@@ -39,7 +39,7 @@ fn two_publish() {
 
 #[test]
 fn it_is_closed() {
-    phased("receiver_wakeup, close", 1, || {
+    phased("receiver_wakeup, close", 33, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let mut receiver = topic.subscribe().receiver().unwrap();
@@ -54,7 +54,7 @@ fn it_is_closed() {
 
 #[test]
 fn it_is_dropped_meanwhile() {
-    phased("receiver_wakeup, drop", 1, || {
+    phased("receiver_wakeup, drop", 1_900, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let mut receiver = topic.subscribe().receiver().unwrap();
@@ -95,7 +95,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn a_task_waits() {
-    phased("receiver_wakeup, task", 1, || {
+    phased("receiver_wakeup, task", 2_000, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let publisher = topic.clone();
