@@ -1,7 +1,7 @@
-//! The bounded ring of a mailbox: many producers, one consumer at a time, slots of one pointer each (null is
-//! not yet written). A push is one successful compare-exchange on the tail word ([`TailWord`]), then one store
-//! into the slot that it claimed. It does not know what waits behind a duty to run the consumer, and it keeps
-//! what does not fit in a [`Spill`].
+//! The bounded ring of a mailbox: many producers, one consumer at a time, slots of one pointer each (null
+//! is not yet written). A push is one successful compare-exchange on the tail word ([`TailWord`]), then one
+//! store into the slot that it claimed. It does not know what waits behind a duty to run the consumer, and
+//! it keeps what does not fit in a [`Spill`].
 //!
 //! Room is judged by how far the consumer has come (`freed`), never by a slot that is null: one that was
 //! claimed a lap ago and is not written yet is null too.
@@ -26,9 +26,9 @@ pub const MAX_SLOTS: usize = 1 << 16;
 /// are too short for more than two.
 const SPILL_REFRESH: u64 = if cfg!(loom) { 2 } else { 16 };
 
-/// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different cache
-/// lines: [`Padding`], or, so that no memory is wasted, something of the owner's that is written seldom, of which
-/// producers read the first 16 bytes at most.
+/// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different
+/// cache lines: [`Padding`], or, so that no memory is wasted, something of the owner's that is written
+/// seldom, of which producers read the first 16 bytes at most.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Ring<T: Pointer, B = Padding> {
@@ -137,8 +137,8 @@ impl<T: Pointer, B> Ring<T, B> {
         &self.between
     }
 
-    /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word. `pinned`
-    /// keeps a spill queue alive that the consumer retires meanwhile.
+    /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word.
+    /// `pinned` keeps a spill queue alive that the consumer retires meanwhile.
     #[inline]
     pub fn push(&self, item: T, limit: u64, pinned: &impl Pinned) -> Push<T> {
         match self.claim(limit) {
@@ -220,8 +220,8 @@ impl<T: Pointer, B> Ring<T, B> {
         if waiting < limit && !overdue {
             return Room::In(Place::Spill);
         }
-        // `observe` is an Acquire: what whoever parked had told before, and what `claim` knew, is in view with the
-        // word. Otherwise a push could be refused that finds the consumer at rest.
+        // `observe` is an Acquire: what whoever parked had told before, and what `claim` knew, is in view
+        // with the word. Otherwise a push could be refused that finds the consumer at rest.
         if self.tail.observe() != seen {
             return Room::StaleTail;
         }
@@ -444,9 +444,9 @@ mod tests {
         }
     }
 
-    /// Allocations are aligned to 16. What producers touch at every push, 48 bytes with what stands first in the
-    /// middle, ends in the second line at the latest, at its byte 32; 96 bytes from its beginning is the line
-    /// after that, in each of the four cases.
+    /// Allocations are aligned to 16. What producers touch at every push, 48 bytes with what stands first
+    /// in the middle, ends in the second line at the latest, at its byte 32; 96 bytes from its beginning is
+    /// the line after that, in each of the four cases.
     #[test]
     fn producers_and_the_consumer_are_on_different_lines() {
         assert!(std::mem::offset_of!(Ring<Item>, consumer) >= 96);

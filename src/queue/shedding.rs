@@ -1,6 +1,7 @@
-//! The queue whose head moves from the producers' side too: drop oldest, and conflate by key. It is a structure
-//! of its own, under one short lock, rather than a second writer of the ring's head. No code of a user runs
-//! under the lock: keys are the crate's own type, and what leaves the queue is handed out, not dropped.
+//! The queue whose head moves from the producers' side too: drop oldest, and conflate by key. It is a
+//! structure of its own, under one short lock, rather than a second writer of the ring's head. No code of a
+//! user runs under the lock: keys are the crate's own type, and what leaves the queue is handed out, not
+//! dropped.
 
 use super::{Close, Pop, Push};
 use crate::sync::Mutex;
@@ -92,8 +93,8 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
         self.push_booked(item, key, capacity, |_| {})
     }
 
-    /// As [`Self::push`]. `book` is told what leaves, under the lock, so that it is booked before a close that comes
-    /// after: nothing leaves that the final message does not know of. It is no code of a user.
+    /// As [`Self::push`]. `book` is told what leaves, under the lock, so that it is booked before a close
+    /// that comes after: nothing leaves that the final message does not know of. It is no code of a user.
     pub(crate) fn push_booked(
         &self,
         item: T,

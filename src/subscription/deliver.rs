@@ -1,5 +1,6 @@
-//! Running a subscription: one batch of its mailbox, up to a budget, and in the end its final run. Whoever calls
-//! this has the duty. User code runs here, without any lock or pin (R1), and its panics end here (R2).
+//! Running a subscription: one batch of its mailbox, up to a budget, and in the end its final run. Whoever
+//! calls this has the duty. User code runs here, without any lock or pin (R1), and its panics end here
+//! (R2).
 
 use super::consumer::{Consumer, ConsumerCell, Course, Handler};
 use super::options::{Congestion, PanicPolicy};

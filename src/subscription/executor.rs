@@ -35,8 +35,8 @@ pub trait Executor: Send + Sync {
     /// Takes a task to be run soon, anywhere. A task that is dropped instead ends its subscription, whose
     /// waiting messages are then counted as discarded.
     ///
-    /// It is called by publishers, without any lock or pin, and must not run the task itself: a publish inside
-    /// its handler would recurse. If it panics, the panic goes no further.
+    /// It is called by publishers, without any lock or pin, and must not run the task itself: a publish
+    /// inside its handler would recurse. If it panics, the panic goes no further.
     fn execute(&self, task: Task);
 }
 

@@ -104,8 +104,8 @@ pub(crate) struct Mailbox {
 /// The ring of a mailbox, with all else of it in the middle.
 pub(crate) type MailboxRing = Ring<Parcel, Books>;
 
-/// What a mailbox has besides its ring. Publishers read the first two fields with every message, and so nothing
-/// that the consumer writes is on their cache line.
+/// What a mailbox has besides its ring. Publishers read the first two fields with every message, and so
+/// nothing that the consumer writes is on their cache line.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Books {
@@ -219,8 +219,8 @@ impl Mailbox {
         self.books().special.as_ref()?.marks.as_ref()
     }
 
-    /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox to
-    /// make room is put into `left`.
+    /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox
+    /// to make room is put into `left`.
     #[inline]
     pub(crate) fn offer(
         &self,

@@ -1,5 +1,5 @@
-//! A subscription whose owner takes the messages: at once, waiting, for a while, several, as an iterator, or as
-//! a future on any runtime.
+//! A subscription whose owner takes the messages: at once, waiting, for a while, several, as an iterator,
+//! or as a future on any runtime.
 
 #![expect(
     unsafe_code,
@@ -52,8 +52,8 @@ pub struct Receiver {
     duty: Option<Duty>,
     /// A message that a gap notice came before.
     behind_gap: Option<Parcel>,
-    /// How often in a row the next position was found claimed and not written. Kept from call to call: futures
-    /// that are dropped after one poll must not make a hot loop of it.
+    /// How often in a row the next position was found claimed and not written. Kept from call to call:
+    /// futures that are dropped after one poll must not make a hot loop of it.
     unwritten: u32,
     ended: bool,
 }
@@ -133,7 +133,8 @@ impl Receiver {
 
     /// Takes the next message, as a future for any runtime.
     ///
-    /// Cancel safe: a message is taken only when the future is ready, so none is lost if it is dropped before.
+    /// Cancel safe: a message is taken only when the future is ready, so none is lost if it is dropped
+    /// before.
     pub fn recv_async(&mut self) -> RecvFuture<'_> {
         RecvFuture { receiver: self }
     }
@@ -176,8 +177,8 @@ impl Receiver {
         }
     }
 
-    /// Leaves the duty in the mailbox for whoever publishes next, who wakes `waiter`. False if there is something
-    /// to do.
+    /// Leaves the duty in the mailbox for whoever publishes next, who wakes `waiter`. False if there is
+    /// something to do.
     fn park(&mut self, waiter: Waiter) -> bool {
         let Some(duty) = self.duty.take() else {
             return true;
@@ -189,15 +190,16 @@ impl Receiver {
         self.duty.is_none()
     }
 
-    /// Makes sure that the duty is here: whoever took it out of the mailbox to wake us has let go of it, or will
-    /// in a moment, and does nothing else with it.
+    /// Makes sure that the duty is here: whoever took it out of the mailbox to wake us has let go of it, or
+    /// will in a moment, and does nothing else with it.
     fn take_duty(&mut self) -> Duty {
         if let Some(duty) = self.duty.take() {
             return duty;
         }
         let subscriber = self.subscription.subscriber();
         subscriber.unpark().unwrap_or_else(|| {
-            // SAFETY: we had left it in the mailbox, and as it is not parked any more, somebody has cleared PARKED
+            // SAFETY: we had left it in the mailbox, and as it is not parked any more, somebody has cleared
+            // PARKED
             unsafe { Duty::renewed(Arc::clone(subscriber)) }
         })
     }

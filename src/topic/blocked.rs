@@ -20,7 +20,8 @@ pub(super) struct Blocked {
     waiting: SmallVec<[(Arc<Subscriber>, Parcel); 1]>,
     /// What they tell when there is room, once they have been asked to.
     waiter: Option<Waiter>,
-    /// From when on a thread does not wait, whatever the mailboxes want: they take it beyond their capacities.
+    /// From when on a thread does not wait, whatever the mailboxes want: they take it beyond their
+    /// capacities.
     patience: Option<Instant>,
     /// A message that the bus was shut down under.
     shut_down: Option<Message>,

@@ -1,6 +1,7 @@
-//! A topic in two parts. The *node* is what publishers read under a pin: memory of the bus, which the epoch may
-//! free at any time and on any thread, so it owns nothing with a say of its own. *Alive* is what keeps the topic
-//! in existence: handles, subscriptions and forwards hold it, and its end takes the name out of the registry.
+//! A topic in two parts. The *node* is what publishers read under a pin: memory of the bus, which the epoch
+//! may free at any time and on any thread, so it owns nothing with a say of its own. *Alive* is what keeps
+//! the topic in existence: handles, subscriptions and forwards hold it, and its end takes the name out of
+//! the registry.
 
 use super::core::{Core, Discarded, HandlerPanic};
 use super::forward::Route;
@@ -35,8 +36,8 @@ pub(crate) struct Node {
 }
 
 /// Subscriptions that were taken off the list, until they are done, and the figures of those that are. A
-/// subscription that is closed is in here before it is off the list, so whoever holds the lock finds each of them,
-/// in one place or both, and no figure ever goes back.
+/// subscription that is closed is in here before it is off the list, so whoever holds the lock finds each
+/// of them, in one place or both, and no figure ever goes back.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     /// By number.
@@ -214,8 +215,8 @@ impl Alive {
 
 impl Home for Alive {
     fn close(&self, subscriber: &Arc<Subscriber>, reason: FinalReason) {
-        // Whoever is first gives the reason. Who is not does all of the rest too: when any of them returns, the
-        // subscription is off the list and closed (L3).
+        // Whoever is first gives the reason. Who is not does all of the rest too: when any of them returns,
+        // the subscription is off the list and closed (L3).
         let first = subscriber.set_reason(reason);
         if first {
             self.core.ending(subscriber);

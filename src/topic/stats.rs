@@ -5,8 +5,8 @@ use crate::subscription::SubscriptionStats;
 use crate::subscription::state::Subscriber;
 use crate::sync::unmodelled::Arc;
 
-/// The figures of a topic and of its subscriptions. They are read one after the other while the bus runs, so two
-/// of them may differ by what happened in between.
+/// The figures of a topic and of its subscriptions. They are read one after the other while the bus runs,
+/// so two of them may differ by what happened in between.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TopicStats {
