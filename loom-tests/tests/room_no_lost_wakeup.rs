@@ -9,9 +9,18 @@ use loom::thread;
 use loom_tests::{Forever, Item, check};
 use stasis_bus::internals::{Close, Pop, Push, Ring, RoomWaiters};
 
+#[derive(Clone)]
+struct Waiter(Arc<Notify>);
+
+impl PartialEq for Waiter {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 struct Blocking {
     ring: Ring<Item>,
-    room: RoomWaiters<Arc<Notify>>,
+    room: RoomWaiters<Waiter>,
 }
 
 impl Blocking {
@@ -34,7 +43,7 @@ impl Blocking {
     /// which loom reports.
     fn push(&self, producer: u8, sequence: u8, limit: u64) -> bool {
         let mut item = Item::new(producer, sequence);
-        let woken = Arc::new(Notify::new());
+        let waiter = Waiter(Arc::new(Notify::new()));
         loop {
             for registered in [false, true] {
                 item = match self.ring.push(item, limit, &Forever) {
@@ -43,16 +52,16 @@ impl Blocking {
                     Push::Full(item) => item,
                 };
                 if !registered {
-                    self.room.register(woken.clone());
+                    self.room.register_once(&waiter);
                 }
             }
-            woken.wait();
+            waiter.0.wait();
         }
     }
 
     fn wake(&self) {
         for waiter in self.room.take() {
-            waiter.notify();
+            waiter.0.notify();
         }
     }
 

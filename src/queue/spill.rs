@@ -38,7 +38,6 @@ pub struct Spill<T: Pointer> {
 }
 
 /// A queue that was taken out: to be freed once no guard that is held now is held any more. It is empty.
-#[expect(clippy::vec_box, reason = "claimants hold pointers to them")]
 pub struct Retired<T: Pointer>(
     #[allow(dead_code, reason = "kept to be dropped later")] Vec<Box<SegQueue<Entry<T>>>>,
 );
@@ -55,7 +54,6 @@ pub struct Stash<T: Pointer> {
     /// Index 0 is the consumer's head.
     items: VecDeque<Option<T>>,
     /// Queues that could neither be given back when they were taken out, nor put back.
-    #[expect(clippy::vec_box, reason = "claimants hold pointers to them")]
     old: Vec<Box<SegQueue<Entry<T>>>>,
 }
 
