@@ -8,7 +8,9 @@ mod model;
 use arbitrary::{Arbitrary, Unstructured};
 use model::Program;
 use model::program::Op;
+use std::fs;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 const PROGRAMS: u64 = 3_000;
 
@@ -94,4 +96,31 @@ fn the_bus_does_what_the_model_does() {
     for seed in 1..=PROGRAMS {
         check(program(seed), &format!("seed {seed}"));
     }
+}
+
+/// The hand-made programs that fuzzing begins with. A change of [`Op`] makes other programs of them, so here is seen
+/// whether they still are some.
+#[test]
+fn the_seeds_of_the_fuzzer_are_programs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/ops");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).expect("fuzz/seeds/ops") {
+        let path = entry.expect("a file").path();
+        let bytes = fs::read(&path).expect("a seed");
+        let program = Program::arbitrary_take_rest(Unstructured::new(&bytes)).expect("a program");
+        let of_use = |op: &&Op| {
+            matches!(
+                op,
+                Op::Subscribe { .. } | Op::Publish { .. } | Op::Run { .. }
+            )
+        };
+        let path = path.display();
+        assert!(
+            program.ops.iter().filter(of_use).count() >= 5,
+            "{path}: {program:#?}"
+        );
+        check(program, &path.to_string());
+        count += 1;
+    }
+    assert!(count >= 5, "{count} seeds");
 }
