@@ -58,10 +58,11 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
             Pop::Item(parcel) => {
                 left -= 1;
                 looks = 0;
+                // Before any handler: what it publishes may be for this mailbox.
+                duty.publish_freed(true);
                 if let Some(gap) = gap_before(consumer, duty) {
                     deliver_gap(consumer, duty, gap);
                 }
-                duty.publish_freed(true);
                 clear_congestion(consumer, duty);
                 deliver(consumer, duty, parcel);
                 scope::run_pending();
