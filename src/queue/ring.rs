@@ -139,7 +139,7 @@ impl<T: Pointer, B> Ring<T, B> {
 
     /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word. `pinned`
     /// keeps a spill queue alive that the consumer retires meanwhile.
-    #[inline]
+    #[inline(always)]
     pub fn push(&self, item: T, limit: u64, pinned: &impl Pinned) -> Push<T> {
         match self.claim(limit) {
             Claim::Position(seen, place) => self.write(seen, place, item, pinned),
@@ -149,7 +149,7 @@ impl<T: Pointer, B> Ring<T, B> {
     }
 
     /// Claims the next position: from here on the consumer waits for it to be written.
-    #[inline]
+    #[inline(always)]
     pub(super) fn claim(&self, limit: u64) -> Claim {
         let mut seen = self.tail.peek();
         loop {
@@ -179,7 +179,7 @@ impl<T: Pointer, B> Ring<T, B> {
     }
 
     /// Writes what a claim was made for.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write(
         &self,
         claimed: Tail,
@@ -205,7 +205,7 @@ impl<T: Pointer, B> Ring<T, B> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn room(&self, seen: Tail, limit: u64) -> Room {
         let position = seen.position();
         let slots = self.slots.len() as u64;

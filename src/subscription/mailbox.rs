@@ -221,7 +221,7 @@ impl Mailbox {
 
     /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox to
     /// make room is put into `left`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offer(
         &self,
         parcel: Parcel,

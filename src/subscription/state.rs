@@ -269,7 +269,7 @@ impl Subscriber {
     }
 
     /// Offers a message: see [`Mailbox::offer`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offer(
         &self,
         parcel: Parcel,
@@ -287,7 +287,7 @@ impl Subscriber {
         self.offered(offer)
     }
 
-    #[inline]
+    #[inline(always)]
     fn offered(&self, offer: Offer) -> Offered {
         match offer {
             Offer::Queued => Offered::Queued(None),
