@@ -84,9 +84,9 @@ fn count_allocations(mut action: impl FnMut(), mut drain: impl FnMut()) -> f64 {
 
 fn allocations(failures: &mut Vec<String>) {
     println!("allocations a publish");
-    let mut check = |what: &str, expected: f64, found: f64| {
+    let mut check = |what: &str, expected: f64, slack: f64, found: f64| {
         println!("  {what:<42} {found:>8.3}");
-        if found != expected {
+        if found < expected || found > expected + slack {
             failures.push(format!("{what}: {found} allocations, not {expected}"));
         }
     };
@@ -105,7 +105,12 @@ fn allocations(failures: &mut Vec<String>) {
             topic.publish(Payload::new(0)).expect("published");
         };
         let found = count_allocations(publish, &mut drain);
-        check(&format!("fresh message, {count} receivers"), 1.0, found);
+        check(
+            &format!("fresh message, {count} receivers"),
+            1.0,
+            0.0,
+            found,
+        );
         let message = Message::new(Payload::new(0));
         let publish = || {
             topic.publish(message.clone()).expect("published");
@@ -113,6 +118,7 @@ fn allocations(failures: &mut Vec<String>) {
         let found = count_allocations(publish, drain);
         check(
             &format!("handle of a message, {count} receivers"),
+            0.0,
             0.0,
             found,
         );
@@ -126,10 +132,11 @@ fn allocations(failures: &mut Vec<String>) {
             topic.publish(Payload::new(0)).expect("published");
         };
         let found = count_allocations(publish, || support::wait_for_rest(&bus));
-        // Delivery is counted too: the workers run meanwhile.
+        // Delivery is counted too, and what workers allocate once in a while: garbage of the epoch.
         check(
             &format!("fresh message, {count} in the pool, handled"),
             1.0,
+            0.1,
             found,
         );
     }

@@ -141,11 +141,52 @@ impl<T: Pointer, B> Ring<T, B> {
     /// `pinned` keeps a spill queue alive that the consumer retires meanwhile.
     #[inline]
     pub fn push(&self, item: T, limit: u64, pinned: &impl Pinned) -> Push<T> {
+        let mut item = Some(item);
+        let quick = self.push_quickly(|| item.take().expect("called once"), limit);
+        let item = match (quick, item) {
+            (Some(push), _) => return push,
+            (None, Some(item)) => item,
+            (None, None) => unreachable!("not called, so it is still here"),
+        };
         match self.claim(limit) {
             Claim::Position(seen, place) => self.write(seen, place, item, pinned),
             Claim::Full => Push::Full(item),
             Claim::Closed => Push::Closed(item),
         }
+    }
+
+    /// The usual course of [`Self::push`], and nothing else: there is room in the ring, and nobody is in
+    /// the way. `None`: nothing has happened, and `item` was not called.
+    #[inline(always)]
+    pub fn push_quickly(&self, item: impl FnOnce() -> T, limit: u64) -> Option<Push<T>> {
+        let seen = self.tail.peek();
+        if seen.is_closed() || !self.has_room(seen, limit) {
+            return None;
+        }
+        self.tail.claim(seen, Place::Ring).ok()?;
+        let at = seen.position();
+        self.write_slot(at, item());
+        Some(pushed(seen, at))
+    }
+
+    /// True if there is room in the ring for `seen`'s position, as far as producers know how far the
+    /// consumer has come.
+    #[inline(always)]
+    fn has_room(&self, seen: Tail, limit: u64) -> bool {
+        // Acquire: with how far the consumer has come, the nulls that it wrote there (through the Release in
+        // `refresh_freed`, and that of `publish_freed` before it).
+        let freed = self.freed_seen.load(Ordering::Acquire);
+        seen.position().wrapping_sub(freed) < limit.min(self.slots.len() as u64)
+    }
+
+    #[inline(always)]
+    fn write_slot(&self, at: u64, item: T) {
+        let slot = self.slot(at);
+        // Relaxed: only we write here now, and the consumer's null is behind us (Acquire in `has_room`, or in
+        // `refresh_freed`).
+        debug_assert!(slot.load(Ordering::Relaxed).is_null());
+        // Release: what the item points to is visible to `pop`.
+        slot.store(item.into_ptr(), Ordering::Release);
     }
 
     /// Claims the next position: from here on the consumer waits for it to be written.
@@ -189,33 +230,21 @@ impl<T: Pointer, B> Ring<T, B> {
     ) -> Push<T> {
         let at = claimed.position();
         match place {
-            Place::Ring => {
-                let slot = self.slot(at);
-                // Relaxed: only we write here now, and the consumer's null is behind us (Acquire in `room`).
-                debug_assert!(slot.load(Ordering::Relaxed).is_null());
-                // Release: what the item points to is visible to `pop`.
-                slot.store(item.into_ptr(), Ordering::Release);
-            }
+            Place::Ring => self.write_slot(at, item),
             Place::Spill => self.spill.put(at, item, pinned),
         }
-        if claimed.is_parked() {
-            Push::Submit { at }
-        } else {
-            Push::Queued { at }
-        }
+        pushed(claimed, at)
     }
 
     #[inline]
     fn room(&self, seen: Tail, limit: u64) -> Room {
         let position = seen.position();
         let slots = self.slots.len() as u64;
-        // Acquire: with how far the consumer has come, the nulls that it wrote there (through the Release in
-        // `refresh_freed`, and that of `publish_freed` before it).
-        let freed = self.freed_seen.load(Ordering::Acquire);
-        let waiting = position.wrapping_sub(freed);
-        if waiting < slots.min(limit) {
+        if self.has_room(seen, limit) {
             return Room::In(Place::Ring);
         }
+        // Relaxed: what it says about the ring's slots was looked at above; it may be older than what is.
+        let waiting = position.wrapping_sub(self.freed_seen.load(Ordering::Relaxed));
         let overdue = position % SPILL_REFRESH == 0 || !seen.is_spilling();
         if waiting < limit && !overdue {
             return Room::In(Place::Spill);
@@ -405,6 +434,16 @@ impl<T: Pointer, B> Ring<T, B> {
             head
         });
         self.tail.park(head)
+    }
+}
+
+/// What became of a push whose claim found the word to be that.
+#[inline(always)]
+fn pushed<T>(claimed: Tail, at: u64) -> Push<T> {
+    if claimed.is_parked() {
+        Push::Submit { at }
+    } else {
+        Push::Queued { at }
     }
 }
 

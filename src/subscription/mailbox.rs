@@ -219,6 +219,19 @@ impl Mailbox {
         self.books().special.as_ref()?.marks.as_ref()
     }
 
+    /// Offers a message if the usual is all that there is to it: it is put into a ring that has room, and
+    /// nobody has to know how many wait. `None`: nothing has happened, and [`Self::offer`] is to be called.
+    #[inline(always)]
+    pub(crate) fn offer_quickly(&self, parcel: impl FnOnce() -> Parcel) -> Option<Push<Parcel>> {
+        let books = self.books();
+        if books.special.is_some() {
+            return None;
+        }
+        // Relaxed: a limit may be seen late.
+        let limit = books.limit.load(Ordering::Relaxed);
+        self.ring.push_quickly(parcel, limit)
+    }
+
     /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox
     /// to make room is put into `left`.
     #[inline]

@@ -20,7 +20,7 @@ use super::waiting::Completion;
 use super::waiting::WaiterSlot;
 use crate::epoch;
 use crate::message::{FinalMessage, FinalReason, Gap, SubscriptionChange, TypeInfo};
-use crate::queue::{Close, Pop};
+use crate::queue::{Close, Pop, Push};
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, AtomicU64, OnceLock, Weak};
@@ -278,6 +278,15 @@ impl Subscriber {
         let close = self.mailbox.close();
         self.mailbox.wake_blocked();
         (close == Close::Submit).then(|| self.take_duty())
+    }
+
+    /// Offers a message if the usual is all that there is to it: see [`Mailbox::offer_quickly`].
+    #[inline(always)]
+    pub(crate) fn offer_quickly(&self, parcel: impl FnOnce() -> Parcel) -> Option<Option<Duty>> {
+        match self.mailbox.offer_quickly(parcel)? {
+            Push::Submit { .. } => Some(Some(self.take_duty())),
+            _ => Some(None),
+        }
     }
 
     /// Offers a message: see [`Mailbox::offer`].

@@ -26,11 +26,17 @@ pub(super) struct Aftermath {
     /// For the pool: all at once, so that a burst wakes one worker.
     pub(super) pool: SmallVec<[Duty; BURST]>,
     pub(super) others: SmallVec<[Duty; 4]>,
+    /// Nobody wanted them.
+    pub(super) unwanted: SmallVec<[Message; 1]>,
+    rare: Option<Rare>,
+}
+
+/// What most publishes leave nothing of: neither made nor dropped for them.
+#[derive(Default)]
+pub(super) struct Rare {
     /// What was shed: dropping it may run code of the user's.
     pub(super) parcels: SmallVec<[Parcel; 2]>,
     pub(super) refunds: SmallVec<[(RawDelivery, u32); 1]>,
-    /// Nobody wanted them.
-    pub(super) unwanted: SmallVec<[Message; 1]>,
     pub(super) blocked: Blocked,
     pub(super) evict: SmallVec<[Listed; 1]>,
     pub(super) congested: SmallVec<[(Arc<Subscriber>, u64); 1]>,
@@ -67,12 +73,28 @@ impl Aftermath {
         }
     }
 
+    /// Where to put what is rare.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The message that a mailbox which fails when full did not take.
+    pub(super) fn take_failed(&mut self) -> Option<Message> {
+        self.rare.as_mut()?.failed.take()
+    }
+
     /// What publish returns, once all is settled.
+    #[inline]
     pub(super) fn outcome(&mut self, receipt: Receipt) -> Result<Receipt, PublishError> {
-        if let Some(message) = self.blocked.take_shut_down() {
+        let Some(rare) = &mut self.rare else {
+            return Ok(receipt);
+        };
+        if let Some(message) = rare.blocked.take_shut_down() {
             return Err(PublishError::ShutDown(message));
         }
-        match self.failed.take() {
+        match rare.failed.take() {
             None => Ok(receipt),
             Some(message) => Err(PublishError::Full { message, receipt }),
         }
@@ -81,18 +103,24 @@ impl Aftermath {
     /// True if somebody waits for room, or is to be evicted: [`Self::settle`] is due before the next
     /// message, which would overtake the one that waits, or come where one that was refused is missing.
     pub(super) fn is_urgent(&self) -> bool {
-        !(self.blocked.is_empty() && self.evict.is_empty())
+        let rare = self.rare.as_ref();
+        rare.is_some_and(|rare| !(rare.blocked.is_empty() && rare.evict.is_empty()))
     }
 
     /// True if much of what is to be dropped has gathered: a long batch would keep what was shed on its way.
     pub(super) fn has_gathered(&self) -> bool {
-        self.parcels.len() + self.refunds.len() + self.unwanted.len() + self.unpinned.len()
-            >= MOST_GATHERED
+        let rare = self.rare.as_ref();
+        let rare = rare.map_or(0, |it| {
+            it.parcels.len() + it.refunds.len() + it.unpinned.len()
+        });
+        self.unwanted.len() + rare >= MOST_GATHERED
     }
 
     /// Those who wait for room: for a task, which waits for them itself.
     pub(super) fn take_blocked(&mut self) -> Blocked {
-        std::mem::take(&mut self.blocked)
+        let rare = self.rare.as_mut();
+        rare.map(|rare| std::mem::take(&mut rare.blocked))
+            .unwrap_or_default()
     }
 
     /// Mailboxes without room take the message beyond their capacities: for notices of the bus, which come
@@ -103,7 +131,9 @@ impl Aftermath {
 
     /// The same from then on.
     pub(super) fn wait_until(&mut self, deadline: Instant) {
-        self.blocked.be_patient_until(deadline);
+        if let Some(rare) = &mut self.rare {
+            rare.blocked.be_patient_until(deadline);
+        }
     }
 
     /// Does all of it. Nothing is pinned or locked here.
@@ -116,30 +146,24 @@ impl Aftermath {
         for duty in self.others.drain(..) {
             duty.submit();
         }
+        for message in self.unwanted.drain(..) {
+            scope::drop_in_scope(message);
+        }
+        if let Some(rare) = &mut self.rare {
+            rare.settle(receipt);
+        }
+        scope::run_pending();
+    }
+}
+
+impl Rare {
+    #[cold]
+    fn settle(&mut self, receipt: &mut Receipt) {
         for (raw, refused) in self.refunds.drain(..) {
             let _scope = scope::enter();
             // SAFETY: so many deliveries of this message were counted and not taken by any mailbox
             unsafe { raw.refund(refused) };
         }
-        for message in self.unwanted.drain(..) {
-            scope::drop_in_scope(message);
-        }
-        if self.has_rare() {
-            self.settle_rare(receipt);
-        }
-        scope::run_pending();
-    }
-
-    fn has_rare(&self) -> bool {
-        !(self.parcels.is_empty()
-            && self.blocked.is_empty()
-            && self.evict.is_empty()
-            && self.congested.is_empty()
-            && self.unpinned.is_empty())
-    }
-
-    #[cold]
-    fn settle_rare(&mut self, receipt: &mut Receipt) {
         for parcel in self.parcels.drain(..) {
             scope::drop_in_scope(parcel);
         }

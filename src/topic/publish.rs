@@ -90,7 +90,7 @@ pub(super) fn publish(
 fn offer_all(
     node: &Node,
     message: Message,
-    prepared: Option<Prepared>,
+    mut prepared: Option<Prepared>,
     special: &mut Special<'_>,
     receipt: &mut Receipt,
     after: &mut Aftermath,
@@ -106,25 +106,21 @@ fn offer_all(
         return Err((message, collect_slow(&listings, info)));
     }
     let locks = take_turn(node, &mut listings, &guard);
-    let fast: usize = listings
-        .iter()
-        .map(|(_, listing)| {
-            listing
-                .fast(info)
-                .map(subscribers::List::len)
-                .sum::<usize>()
-        })
-        .sum();
-    receipt.filtered += count_unwanted(&listings, info, fast);
-    let mut prepared = prepared.unwrap_or_default();
-    leave_unreached(&mut prepared, &listings, after);
-    let count = fast + prepared.len();
+    let fast = count_fast(&listings, info, receipt);
+    let count = match &mut prepared {
+        None => fast,
+        Some(prepared) => {
+            leave_unreached(prepared, &listings, after);
+            fast + prepared.len()
+        }
+    };
     if count == 0 {
         after.unwanted.push(message);
         return Ok(());
     }
     let raw = message.into_deliveries(count.try_into().unwrap_or(u32::MAX));
     let mut offers = Offers {
+        about: special.subscriber(),
         raw,
         refused: 0,
         receipt,
@@ -133,15 +129,17 @@ fn offer_all(
     };
     for (node, listing) in &listings {
         for list in listing.fast(info) {
-            for entry in list.iter() {
-                offers.offer(entry, node, None, &guard);
+            for chunk in list.chunks() {
+                offers.offer_to(chunk, node, &guard);
             }
         }
     }
-    offers.offer_prepared(prepared, &guard);
+    if let Some(prepared) = prepared {
+        offers.offer_prepared(prepared, &guard);
+    }
     let refused = offers.refused;
     if refused > 0 {
-        after.refunds.push((raw, refused));
+        after.rare().refunds.push((raw, refused));
     }
     drop(locks);
     Ok(())
@@ -160,7 +158,7 @@ fn leave_unreached(prepared: &mut Prepared, listings: &Listings<'_>, after: &mut
         let Ready {
             subscriber, alive, ..
         } = prepared.remove(index);
-        after.unpinned.push((subscriber, alive));
+        after.rare().unpinned.push((subscriber, alive));
     }
 }
 
@@ -168,6 +166,14 @@ type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;
 
 #[inline]
 fn listings<'g>(node: &'g Node, guard: &'g Guard) -> Listings<'g> {
+    if node.route.load(guard).is_none() {
+        // Nowhere else: most topics.
+        let mut alone = Listings::new();
+        if let Some(listing) = node.listing.load(guard) {
+            alone.push((node, listing));
+        }
+        return alone;
+    }
     reach(node, guard)
         .into_iter()
         .filter_map(|node| node.listing.load(guard).map(|listing| (node, listing)))
@@ -208,16 +214,19 @@ fn sequenced<'g>(listings: &Listings<'g>) -> SmallVec<[&'g Node; 8]> {
     ordered
 }
 
-fn count_unwanted(listings: &Listings<'_>, info: &TypeInfo, fast: usize) -> u64 {
-    if info.is_control() {
-        return 0;
+/// How many can be offered the message right away. Books those whose filters by type decline it.
+#[inline]
+fn count_fast(listings: &Listings<'_>, info: &TypeInfo, receipt: &mut Receipt) -> usize {
+    let (mut fast, mut others) = (0, 0);
+    for (_, listing) in listings {
+        let wanting: usize = listing.fast(info).map(subscribers::List::len).sum();
+        fast += wanting;
+        others += listing.len().saturating_sub(wanting + listing.slow().len());
     }
-    let all: usize = listings.iter().map(|(_, listing)| listing.len()).sum();
-    let slow: usize = listings
-        .iter()
-        .map(|(_, listing)| listing.slow().len())
-        .sum();
-    all.saturating_sub(fast).saturating_sub(slow) as u64
+    if !info.is_control() {
+        receipt.filtered += others as u64;
+    }
+    fast
 }
 
 /// A subscriber for which code of the user's has to run before it can be offered a message.
@@ -319,14 +328,33 @@ struct Offers<'a, 's> {
     receipt: &'a mut Receipt,
     after: &'a mut Aftermath,
     special: &'a mut Special<'s>,
+    /// Who that is about, or null.
+    about: *const Subscriber,
 }
 
 impl Offers<'_, '_> {
+    /// Offers to all of them. This is where publish spends its time.
     #[inline]
+    fn offer_to(&mut self, entries: &[Entry], node: &Node, guard: &Guard) {
+        for entry in entries {
+            let subscriber = entry.get();
+            let quick = if ptr::eq(subscriber, self.about) {
+                None
+            } else {
+                subscriber.offer_quickly(|| self.one_delivery())
+            };
+            match quick {
+                Some(duty) => self.queued(duty),
+                None => self.offer(*entry, node, None, guard),
+            }
+        }
+    }
+
+    #[inline(never)]
     fn offer(&mut self, entry: Entry, node: &Node, key: Option<ConflateKey>, guard: &Guard) {
         let subscriber = entry.get();
         let mut parcel = None;
-        if ptr::eq(subscriber, self.special.subscriber()) {
+        if ptr::eq(subscriber, self.about) {
             match self.special {
                 Special::Skip(_) | Special::Nobody => {
                     self.refused += 1;
@@ -350,6 +378,7 @@ impl Offers<'_, '_> {
     }
 
     /// Offers to those for whom code of the user's was run.
+    #[cold]
     fn offer_prepared(&mut self, prepared: Prepared, guard: &Guard) {
         for Ready {
             subscriber,
@@ -359,7 +388,7 @@ impl Offers<'_, '_> {
         {
             let entry = Entry::of(&subscriber);
             let mut parcel = None;
-            if ptr::eq(&*subscriber, self.special.subscriber()) {
+            if ptr::eq(&*subscriber, self.about) {
                 if let Special::Mark(_, envelope) = self.special {
                     self.refused += 1;
                     parcel = envelope.take().map(Parcel::Marked);
@@ -374,7 +403,7 @@ impl Offers<'_, '_> {
             if left.is_some() || subscriber.mailbox.marks().is_some() {
                 self.note(entry, left);
             }
-            self.after.unpinned.push((subscriber, alive));
+            self.after.rare().unpinned.push((subscriber, alive));
         }
     }
 
@@ -401,11 +430,11 @@ impl Offers<'_, '_> {
         alive: impl FnOnce() -> Option<Arc<Alive>>,
     ) {
         match why {
-            Refusal::Wait => return self.after.blocked.push(entry.to_arc(), parcel),
+            Refusal::Wait => return self.after.rare().blocked.push(entry.to_arc(), parcel),
             Refusal::Closed => self.receipt.closed += 1,
             Refusal::Evict => {
                 self.receipt.closed += 1;
-                self.after.evict.push((entry.to_arc(), alive()));
+                self.after.rare().evict.push((entry.to_arc(), alive()));
             }
             Refusal::Shed | Refusal::Failed => {
                 self.receipt.shed += 1;
@@ -417,12 +446,14 @@ impl Offers<'_, '_> {
         }
         match parcel {
             // To be handed back.
-            Parcel::Message(message) if why == Refusal::Failed && self.after.failed.is_none() => {
-                self.after.failed = Some(message);
+            Parcel::Message(message)
+                if why == Refusal::Failed && self.after.rare().failed.is_none() =>
+            {
+                self.after.rare().failed = Some(message);
             }
             parcel => match parcel.forget_delivery() {
                 None => self.refused += 1,
-                Some(envelope) => self.after.parcels.push(Parcel::Marked(envelope)),
+                Some(envelope) => self.after.rare().parcels.push(Parcel::Marked(envelope)),
             },
         }
     }
@@ -431,7 +462,7 @@ impl Offers<'_, '_> {
     fn note(&mut self, entry: Entry, left: Option<Left>) {
         let subscriber = entry.get();
         if let Some(Left { parcel, shed }) = left {
-            self.after.parcels.push(parcel);
+            self.after.rare().parcels.push(parcel);
             if shed {
                 self.receipt.shed += 1;
                 self.after.tell_gap(entry);
@@ -455,7 +486,7 @@ impl Offers<'_, '_> {
             .is_some_and(|marks| marks.begin_raise())
         {
             let depth = subscriber.mailbox.depth();
-            self.after.congested.push((entry.to_arc(), depth));
+            self.after.rare().congested.push((entry.to_arc(), depth));
         }
     }
 }

@@ -45,7 +45,7 @@ impl PublishFuture {
         let mut receipt = publish::publish(&self.alive, message, &mut Special::Nobody, &mut after);
         self.blocked = after.take_blocked();
         after.settle(&mut receipt);
-        self.failed = after.failed.take();
+        self.failed = after.take_failed();
         self.receipt = receipt;
     }
 }

@@ -68,6 +68,11 @@ pub(super) struct List {
 
 impl List {
     #[inline]
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &[Entry]> {
+        self.chunks.iter().map(|chunk| &**chunk)
+    }
+
+    #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
         self.chunks.iter().flat_map(|chunk| chunk.iter().copied())
     }
