@@ -43,6 +43,7 @@ pub(crate) struct Model {
 }
 
 /// As the bus has it.
+#[allow(clippy::enum_variant_names, reason = "the names are the bus's")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handled {
     Handled,
