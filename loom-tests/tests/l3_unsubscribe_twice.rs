@@ -28,7 +28,8 @@ fn whoever_returns_first() {
                 subscription.unsubscribe();
                 assert!(!subscription.is_subscribed());
                 let receipt = topic.publish(Note::new(number, 0)).unwrap();
-                assert_eq!(receipt.offered(), 0, "after unsubscribe has returned");
+                let (offered, closed) = (receipt.offered(), receipt.closed());
+                assert_eq!((offered, closed), (0, 0), "unsubscribe has returned");
                 0
             })
         };
