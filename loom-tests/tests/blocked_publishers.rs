@@ -1,7 +1,8 @@
 //! R1b, L6: a publisher that waits for room in a mailbox that blocks is woken when there is some, and when there will
 //! never be any; a lost wake-up is reported as a deadlock.
 //!
-//! Mutants:
+//! Mutants: a close that wakes nobody, one that wakes before it closes, a publisher that registers after
+//! its last try, room that nobody is told of.
 #![cfg(loom)]
 
 use loom_tests::{Got, Note, Role, notes, phased, race};

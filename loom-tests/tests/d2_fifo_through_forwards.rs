@@ -2,7 +2,9 @@
 //! it was published, whoever else publishes; and so does what two publish, the one after it has heard from the
 //! other.
 //!
-//! Mutants:
+//! Mutants: a spilled item is taken though its turn has not come, a position that is claimed and not
+//! written is passed over. (A slot written Relaxed is not seen here: in models every pin is a fence.
+//! `ring_fifo_final` sees it.)
 #![cfg(loom)]
 
 use loom::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,9 @@
 //! D3: runs of one subscription never overlap, and each one sees what the one before wrote, whoever runs them:
 //! two threads that take the tasks of one executor, or two publishers of an inline subscription.
 //!
-//! Mutants:
+//! Mutants: the duty is kept though the park succeeded, whoever pushes to an inline subscription runs it,
+//! a claim without Acquire, a park without Release, an inline run that goes to the pool for what came
+//! while it was about to park.
 #![cfg(loom)]
 
 use loom_tests::{Got, Journal, Note, notes, phased, race};

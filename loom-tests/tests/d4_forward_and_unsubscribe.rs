@@ -1,7 +1,8 @@
 //! D4, L3: whatever happens to the forwards meanwhile, a publish reaches a subscription at most once, and exactly
 //! once if there is a way at all times; and once unsubscribe has returned, nothing reaches it any more.
 //!
-//! Mutants:
+//! Mutants: a reach that is not looked at again after its last step, a cancel that leaves the route, an
+//! unsubscribe that leaves the list, a route loaded Relaxed.
 #![cfg(loom)]
 
 use loom_tests::{Got, Note, notes, phased, race};

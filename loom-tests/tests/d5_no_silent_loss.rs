@@ -1,7 +1,9 @@
 //! D5: what a full mailbox sheds is counted exactly, and told by a gap notice: before whatever was published after
 //! the shedding publish had returned, and also if nothing follows at all, and before the end if it ends.
 //!
-//! Mutants:
+//! Mutants: a gap that nobody is notified of, a park that does not look at NOTIFIED, a notify without
+//! Release, a notice one message late, a notice only when nothing follows, a gap that counts one whatever
+//! was shed, books that stay open after the last notice, the oldest booked only after the push.
 #![cfg(loom)]
 
 use loom_tests::{Got, Journal, Note, Role, Tag, assert_final_last, lost, notes, phased, race};

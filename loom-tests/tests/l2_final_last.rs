@@ -1,7 +1,9 @@
 //! L2, L3: a subscription that is unsubscribed while somebody publishes and somebody runs it gets what was accepted,
 //! and then exactly one final message, whose totals are right.
 //!
-//! Mutants:
+//! Mutants: a close by load and store, a close that leaves the duty of a parked consumer with nobody, a
+//! claim that ignores the close, a park that ignores it, an end that is told before what is claimed is
+//! written.
 #![cfg(loom)]
 
 use loom_tests::{Got, Journal, Note, assert_final_last, notes, phased, race};

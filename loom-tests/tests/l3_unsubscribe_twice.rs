@@ -1,7 +1,7 @@
 //! L3: two threads unsubscribe the same subscription while a third publishes. When either of them returns, what it
 //! publishes then is not delivered, and the subscription is on no list; and there is one end.
 //!
-//! Mutants:
+//! Mutants: the second one returns at once, the second one does not take it off the list, nobody does.
 #![cfg(loom)]
 
 use loom_tests::{Got, Journal, Note, assert_final_last, notes, phased, race};

@@ -1,7 +1,8 @@
 //! L4: who joins returns once the final run has, and what the handler had captured has been dropped; however many
 //! they are, and whenever they come.
 //!
-//! Mutants:
+//! Mutants: done before the handler is dropped, a handler that outlives the end, one of all who wait is
+//! woken, all are woken before it is done.
 #![cfg(loom)]
 
 use loom_tests::{Got, Journal, Note, phased, race};
