@@ -27,7 +27,7 @@ pub const MAX_SLOTS: usize = 1 << 16;
 const SPILL_REFRESH: u64 = if cfg!(loom) { 2 } else { 16 };
 
 /// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different
-/// cache lines: [`Padding`], or, so that no memory is wasted, something of the owner's that is written
+/// cache lines: padding, or, so that no memory is wasted, something of the owner's that is written
 /// seldom, of which producers read the first 16 bytes at most.
 #[derive(Debug)]
 #[repr(C)]
