@@ -72,16 +72,16 @@ impl BusBuilder {
         self
     }
 
-    /// How many messages may wait beyond the rings of their mailboxes, in the whole bus (R4). Beyond it, mailboxes
-    /// that spill shed, with gap notices. It is given out to mailboxes 256 at a time, so up to 255 for each of
-    /// those that spill may go unused. Default: [`DEFAULT_MESSAGE_BUDGET`].
+    /// How many messages may wait beyond the rings of their mailboxes, in the whole bus (R4). Beyond it,
+    /// mailboxes that spill shed, with gap notices. It is given out to mailboxes 256 at a time, so up to
+    /// 255 for each of those that spill may go unused. Default: [`DEFAULT_MESSAGE_BUDGET`].
     pub fn message_budget(mut self, messages: u64) -> Self {
         self.message_budget = messages;
         self
     }
 
-    /// Declines messages of the types of that name: publishing one is an error, and so is subscribing to one. May
-    /// be called for several. The bus's own types cannot be declined.
+    /// Declines messages of the types of that name: publishing one is an error, and so is subscribing to
+    /// one. May be called for several. The bus's own types cannot be declined.
     pub fn decline(mut self, type_name: impl Into<String>) -> Self {
         self.declined.insert(type_name.into());
         self

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 /// An in-process publish/subscribe bus.
 ///
-/// A `Bus` is a handle; clones are the same bus. When the last one is dropped the bus shuts down, without waiting:
-/// what was accepted is delivered by its workers as long as the process lives. [`Bus::shutdown`] waits.
+/// A `Bus` is a handle; clones are the same bus. When the last one is dropped the bus shuts down, without
+/// waiting: what was accepted is delivered by its workers as long as the process lives. [`Bus::shutdown`]
+/// waits.
 ///
 /// ```
 /// use stasis_bus::Bus;
@@ -63,8 +64,8 @@ impl Bus {
         &self.owner.core
     }
 
-    /// The topic of that name: the one that lives, or else a new one. Any number of threads that ask at once get
-    /// the same.
+    /// The topic of that name: the one that lives, or else a new one. Any number of threads that ask at
+    /// once get the same.
     ///
     /// # Errors
     /// [`TopicError`] for a name that is empty or too long, and after shutdown.
@@ -123,8 +124,9 @@ impl Bus {
         self.core().config.origin
     }
 
-    /// Shuts the bus down and waits: every topic is closed, every mailbox that the bus itself runs is drained and
-    /// finished with its final message, blocked publishers are released (L6). Legal several times; each waits.
+    /// Shuts the bus down and waits: every topic is closed, every mailbox that the bus itself runs is
+    /// drained and finished with its final message, blocked publishers are released (L6). Legal several
+    /// times; each waits.
     ///
     /// # Errors
     /// [`WaitError::WouldDeadlock`] inside a handler: the bus is shut down, but not waited for.
@@ -132,8 +134,8 @@ impl Bus {
         self.shutdown_until(None)
     }
 
-    /// As [`Bus::shutdown`], waiting for at most `timeout`. The report names what was left then; it goes on to be
-    /// delivered.
+    /// As [`Bus::shutdown`], waiting for at most `timeout`. The report names what was left then; it goes on
+    /// to be delivered.
     ///
     /// # Errors
     /// As [`Bus::shutdown`].
@@ -144,8 +146,8 @@ impl Bus {
     fn shutdown_until(&self, deadline: Option<Instant>) -> Result<ShutdownReport, WaitError> {
         self.owner.begin_shutdown();
         scope::may_wait()?;
-        // Somebody else may have begun it and be at it still; if that takes too long, the report tells what is left
-        // of those that were closed so far.
+        // Somebody else may have begun it and be at it still; if that takes too long, the report tells what
+        // is left of those that were closed so far.
         let _ = self.core().all_closed.wait(deadline);
         let ending = self.core().unfinished();
         for subscriber in &ending {
@@ -170,7 +172,8 @@ impl Bus {
         Ok(report)
     }
 
-    /// The figures of every topic that lives, of their subscriptions and forwards, sorted by name. Stops nothing.
+    /// The figures of every topic that lives, of their subscriptions and forwards, sorted by name. Stops
+    /// nothing.
     #[must_use]
     pub fn topics(&self) -> Vec<TopicStats> {
         let mut topics: Vec<_> = self

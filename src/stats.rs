@@ -44,12 +44,13 @@ impl Counter {
 /// How many buckets a histogram has.
 const BUCKETS: usize = 24;
 
-/// The first bucket holds what is below this many nanoseconds, each following one what is below twice as many.
+/// The first bucket holds what is below this many nanoseconds, each following one what is below twice as
+/// many.
 const FIRST_BOUND_NANOS: u64 = 128;
 
-/// `N` histograms of durations, in buckets whose bounds double: 128 ns to about one second, and what is longer in
-/// the last one. They are small as long as they hold little: a byte for each bucket, and what goes beyond that is
-/// carried into words that the first carry allocates.
+/// `N` histograms of durations, in buckets whose bounds double: 128 ns to about one second, and what is
+/// longer in the last one. They are small as long as they hold little: a byte for each bucket, and what
+/// goes beyond that is carried into words that the first carry allocates.
 #[derive(Debug)]
 pub(crate) struct Histograms<const N: usize> {
     counts: [[AtomicU8; BUCKETS]; N],
@@ -109,8 +110,8 @@ fn bucket_of(nanos: u64) -> usize {
 
 /// A histogram of durations, as of one moment. It is sampled: see where it comes from.
 ///
-/// Its buckets' bounds double, from 128 ns to about a second, so a quantile is exact to a factor of two, on the
-/// high side.
+/// Its buckets' bounds double, from 128 ns to about a second, so a quantile is exact to a factor of two, on
+/// the high side.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Durations([u64; BUCKETS]);
 
@@ -137,7 +138,8 @@ impl Durations {
         })
     }
 
-    /// The buckets: the bound in nanoseconds that the bucket stays below, and how many durations fell into it.
+    /// The buckets: the bound in nanoseconds that the bucket stays below, and how many durations fell into
+    /// it.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter().enumerate().map(|(index, &count)| {
             let bound = if index == BUCKETS - 1 {

@@ -242,7 +242,8 @@ fn a_stuck_mailbox_keeps_nothing_from_another_that_blocks() {
         let slow = blocking(Kind::Park, &topic, 1, None);
         let stuck_plug = stuck.plug();
         let slow_plug = slow.plug();
-        // The second plug of each waits, or is gone; either way both mailboxes have been filled when this waits.
+        // The second plug of each waits, or is gone; either way both mailboxes have been filled when this
+        // waits.
         let publisher = publish(&topic, 1);
         let another = publish(&topic, 2);
         expect_waiting("one of them", &another);

@@ -1,5 +1,5 @@
-//! Spilling (D5) and the budget of the bus (R4): order across the ring and what is behind it, what happens when the
-//! budget is used up, and that all of it is given back.
+//! Spilling (D5) and the budget of the bus (R4): order across the ring and what is behind it, what happens
+//! when the budget is used up, and that all of it is given back.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! Overflow policies (D5) in every delivery kind: how much a mailbox admits, what is shed, what is told of it and
-//! where. Blocking and the budget of the bus have files of their own.
+//! Overflow policies (D5) in every delivery kind: how much a mailbox admits, what is shed, what is told of
+//! it and where. Blocking and the budget of the bus have files of their own.
 
 mod support;
 
@@ -231,7 +231,8 @@ fn a_gap_comes_before_the_final_message() {
     }
 }
 
-/// The mailbox as a publisher and a receiver on one thread see it: nothing is racy, so the dumbest model is exact.
+/// The mailbox as a publisher and a receiver on one thread see it: nothing is racy, so the dumbest model is
+/// exact.
 #[derive(Default)]
 struct Model {
     waiting: Vec<(u64, MessageId)>,

@@ -306,6 +306,35 @@ fn a_panic_that_carries_a_bomb_and_captures_that_are_one() {
     });
 }
 
+/// Publishes as it is dropped, which may be while a panic unwinds.
+struct LastWords(stasis_bus::Topic);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        let _ = self.0.publish(3_u64);
+    }
+}
+
+#[test]
+fn a_handler_that_panics_while_its_publisher_unwinds() {
+    for_each_handler_kind(|setup| {
+        let (setup, heard) = hooked(setup);
+        let topic = setup.topic("panics");
+        let log = Log::new();
+        let sub = setup.builder(&topic).run(touchy(&log)).unwrap();
+        let publishes = topic.clone();
+        let unwinding = std::thread::spawn(move || {
+            let _words = LastWords(publishes);
+            panic!("the publisher");
+        });
+        assert!(unwinding.join().is_err());
+        topic.publish(4_u64).unwrap();
+        sub.unsubscribe();
+        assert_eq!(sub.join_timeout(DEADLINE).unwrap().delivered, 2);
+        assert_eq!((log.take(), heard.len()), (vec![Some(4), None], 1));
+    });
+}
+
 #[test]
 fn a_filter_that_panics_lets_nothing_through() {
     for_each_kind(|setup| {

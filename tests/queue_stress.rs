@@ -1,5 +1,5 @@
-//! The queues of mailboxes with real threads and many items, where the models of `loom-tests/` have two threads and
-//! a handful; and, on one thread, what they do at their edges.
+//! The queues of mailboxes with real threads and many items, where the models of `loom-tests/` have two
+//! threads and a handful; and, on one thread, what they do at their edges.
 
 #![allow(
     clippy::disallowed_types,
@@ -202,8 +202,8 @@ impl Mailbox {
     }
 }
 
-/// Four producers, two workers that pass the consumer on to each other, and a close once `close_after` items are
-/// out, or once the producers are done.
+/// Four producers, two workers that pass the consumer on to each other, and a close once `close_after`
+/// items are out, or once the producers are done.
 fn stress(slots: usize, limit: u64, count: u64, close_after: Option<u64>) {
     let live = Arc::new(AtomicIsize::new(0));
     let mailbox = Mailbox::new(slots, limit);
@@ -348,7 +348,8 @@ fn a_limit_of_n_admits_exactly_n() {
     for slots in [1, 2, 4] {
         for limit in [1, 2, 3, 4, 5, 16, 17, 100] {
             let mut single = Single::new(slots);
-            // Positions that lap the ring, and those at which a producer looks how far the consumer has come.
+            // Positions that lap the ring, and those at which a producer looks how far the consumer has
+            // come.
             for round in 0..40 {
                 let mut waiting = 0;
                 while single.push(limit) {
@@ -446,7 +447,8 @@ fn to_close_or_notify_takes_the_duty_of_one_at_rest() {
     assert_eq!(single.ring.close(), Close::Submit);
     assert_eq!(single.ring.close(), Close::Already);
     // SAFETY: the caller has the duty
-    assert!(!unsafe { single.ring.park(drop) }, "closed");
+    let parked = unsafe { single.ring.park(drop) };
+    assert!(!parked, "closed");
     // SAFETY: the caller has the duty
     assert!(matches!(unsafe { single.ring.pop() }, Pop::Closed));
 }

@@ -1,5 +1,6 @@
-//! A publisher that is preempted between claiming a position and writing it (R5): it delays that mailbox and no
-//! other, costs no CPU to speak of while it lasts, and loses nothing and disorders nothing when it is over.
+//! A publisher that is preempted between claiming a position and writing it (R5): it delays that mailbox
+//! and no other, costs no CPU to speak of while it lasts, and loses nothing and disorders nothing when it
+//! is over.
 
 mod support;
 
@@ -23,8 +24,8 @@ const HOLD: Duration = Duration::from_millis(300);
 /// Less than what a hot loop gets of a core, even if three others want it.
 const MOST_CPU: f64 = 0.25;
 
-/// A subscription whose handler is held at a first message, with a claim behind that, and two messages behind the
-/// claim. Once the handler goes on, it meets the claim.
+/// A subscription whose handler is held at a first message, with a claim behind that, and two messages
+/// behind the claim. Once the handler goes on, it meets the claim.
 struct Stuck {
     log: Arc<Log>,
     subscription: Subscription,

@@ -243,7 +243,10 @@ mod tests {
     }
 
     fn written() -> Vec<u8> {
-        let path = std::env::temp_dir().join(format!("switchboard-{}.pcap", std::process::id()));
+        // Several tests write at once.
+        let thread = std::thread::current().id();
+        let name = format!("switchboard-{}-{thread:?}.pcap", std::process::id());
+        let path = std::env::temp_dir().join(name);
         let mut recorder = Recorder::create(&path).expect("a file");
         for datagram in datagrams() {
             recorder.write(&datagram).expect("a packet");

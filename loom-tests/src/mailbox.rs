@@ -1,9 +1,10 @@
-//! What the models of the queues share: [`Item`] is what they push, and notices races, leaks and double frees;
-//! [`Duty`] passes the duty to run a consumer from thread to thread; [`Mailbox`] is a ring with the least that
-//! has to stand around it.
+//! What the models of the queues share: [`Item`] is what they push, and notices races, leaks and double
+//! frees; [`Duty`] passes the duty to run a consumer from thread to thread; [`Mailbox`] is a ring with
+//! the least that has to stand around it.
 //!
-//! All threads of a model are coroutines of one OS thread, so a plain `Cell` is safe to share between them as
-//! long as no operation of loom happens while it is borrowed; and it gives the model no happens-before edge.
+//! All threads of a model are coroutines of one OS thread, so a plain `Cell` is safe to share between
+//! them as long as no operation of loom happens while it is borrowed; and it gives the model no
+//! happens-before edge.
 
 #![expect(
     unsafe_code,
@@ -25,8 +26,8 @@ thread_local! {
 /// Who made an item, and which of his it is.
 pub type Tag = (u8, u8);
 
-/// What the models push: a box whose contents loom tracks. To read it without a happens-before edge from its
-/// maker fails, to lose it fails, and so does to take it twice.
+/// What the models push: a box whose contents loom tracks. To read it without a happens-before edge from
+/// its maker fails, to lose it fails, and so does to take it twice.
 #[derive(Debug)]
 pub struct Item(Box<Body>);
 
@@ -109,8 +110,8 @@ impl Reclaim for NoReclaim {
     }
 }
 
-/// Really reclaims, as soon as the epoch may at the earliest: what is retired while no producer is pinned is
-/// dropped there and then; the rest at the end of the model.
+/// Really reclaims, as soon as the epoch may at the earliest: what is retired while no producer is pinned
+/// is dropped there and then; the rest at the end of the model.
 #[derive(Debug)]
 pub struct Eager {
     pinned: [AtomicUsize; 2],
@@ -147,7 +148,8 @@ impl Reclaim for Eager {
         let pinned = &self.pinned[usize::from(producer)];
         // Relaxed: ordered by the fence.
         pinned.store(1, Ordering::Relaxed);
-        // SeqCst: E1a, pairs with E1b: either `retire` sees the pin, or the pinned see what was taken out.
+        // SeqCst: E1a, pairs with E1b: either `retire` sees the pin, or the pinned see what was taken
+        // out.
         fence(Ordering::SeqCst);
         EagerGuard(pinned)
     }
@@ -163,12 +165,13 @@ impl Reclaim for Eager {
     }
 }
 
-/// How often the duty can pass on in a model. The flags must exist before the race: to create an atomic is
-/// itself a tracked write.
+/// How often the duty can pass on in a model. The flags must exist before the race: to create an atomic
+/// is itself a tracked write.
 const TURNS: usize = 12;
 
-/// The queue of the workers, for one mailbox: the duty to run its consumer. As weak as the real queue: the
-/// only happens-before edge is from one [`submit`](Self::submit) to the [`take`](Self::take) that it causes.
+/// The queue of the workers, for one mailbox: the duty to run its consumer. As weak as the real queue:
+/// the only happens-before edge is from one [`submit`](Self::submit) to the [`take`](Self::take) that it
+/// causes.
 #[derive(Debug)]
 pub struct Duty {
     /// Orders all who submit and take, and nothing else.
@@ -247,8 +250,8 @@ pub enum Offer {
     Closed,
 }
 
-/// A ring, the duty to run its consumer, and what the consumer writes, which is a cell: if the duty does not
-/// pass from one thread to another with a happens-before edge, loom says so.
+/// A ring, the duty to run its consumer, and what the consumer writes, which is a cell: if the duty does
+/// not pass from one thread to another with a happens-before edge, loom says so.
 #[derive(Debug)]
 pub struct MailboxOf<R: Reclaim> {
     /// The ring itself.

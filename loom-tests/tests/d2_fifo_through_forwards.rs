@@ -2,11 +2,13 @@
 //! it was published, whoever else publishes; and so does what two publish, the one after it has heard from the
 //! other.
 //!
-//! Mutants:
+//! Mutants: a spilled item is taken though its turn has not come, a position that is claimed and not
+//! written is passed over. (A slot written Relaxed is not seen here: in models every pin is a fence.
+//! `ring_fifo_final` sees it.)
 #![cfg(loom)]
 
 use loom::sync::atomic::{AtomicBool, Ordering};
-use loom_tests::{Got, Journal, Note, notes, phased, race};
+use loom_tests::{Got, Journal, Note, Role, Tag, notes, phased, race};
 use stasis_bus::{Bus, Delivery, Forward, ManualExecutor, Overflow, Receiver, Topic};
 use std::sync::Arc;
 
@@ -40,52 +42,66 @@ fn drain(receiver: &mut Receiver) -> Vec<Got> {
         .collect()
 }
 
-fn assert_order(got: &[Got]) {
+fn assert_order(got: &[Got], expected: &[Tag]) {
     let mut tags = notes(got);
     let of_first: Vec<_> = tags.iter().filter(|tag| tag.0 == 0).collect();
     assert_eq!(of_first, [&(0, 0), &(0, 1)], "out of order: {tags:?}");
     tags.sort_unstable();
-    assert_eq!(tags, [(0, 0), (0, 1), (1, 0)]);
+    assert_eq!(tags, expected);
+}
+
+/// Two topics in turn.
+fn in_turn(scene: &Scene) -> Role<Option<Run>> {
+    let (a, b) = (scene.a.clone(), scene.b.clone());
+    Box::new(move || {
+        a.publish(Note::new(0, 0)).unwrap();
+        b.publish(Note::new(0, 1)).unwrap();
+        None
+    })
+}
+
+/// What was received while others published, and the receiver.
+type Run = (Vec<Got>, Receiver);
+
+fn receive(mut receiver: Receiver) -> Role<Option<Run>> {
+    Box::new(move || {
+        let first = receiver.try_recv().ok();
+        let got = first.iter().map(Got::of).collect();
+        Some((got, receiver))
+    })
 }
 
 #[test]
-fn on_two_topics_in_turn() {
-    phased("d2_fifo_through_forwards, two topics", 1, || {
+fn on_two_topics_in_turn_while_another_publishes() {
+    phased("d2_fifo_through_forwards, two publishers", 29_100, || {
         let scene = Scene::new();
         // One slot: most of what waits lives behind the ring.
         let mut receiver = scene.c.subscribe().capacity(1).receiver().unwrap();
-        assert!(receiver.try_recv().is_err());
-        let (a, b, b_too) = (scene.a.clone(), scene.b.clone(), scene.b.clone());
-        let [mut got, ..] = race(
-            &scene.c,
-            [
-                Box::new(move || {
-                    let mut got = Vec::new();
-                    for _ in 0..2 {
-                        got.extend(receiver.try_recv().ok().map(|message| Got::of(&message)));
-                    }
-                    Some((got, receiver))
-                }),
-                Box::new(move || {
-                    a.publish(Note::new(0, 0)).unwrap();
-                    b.publish(Note::new(0, 1)).unwrap();
-                    None
-                }),
-                Box::new(move || {
-                    b_too.publish(Note::new(1, 0)).unwrap();
-                    None
-                }),
-            ],
-        );
-        let (mut got, mut receiver) = got.take().unwrap();
+        let other = scene.b.clone();
+        let other = Box::new(move || {
+            other.publish(Note::new(1, 0)).unwrap();
+            None
+        });
+        race(&scene.c, [in_turn(&scene), other]);
+        assert_order(&drain(&mut receiver), &[(0, 0), (0, 1), (1, 0)]);
+    });
+}
+
+#[test]
+fn on_two_topics_in_turn_while_they_are_received() {
+    phased("d2_fifo_through_forwards, received meanwhile", 240, || {
+        let scene = Scene::new();
+        let receiver = scene.c.subscribe().capacity(1).receiver().unwrap();
+        let [_, run] = race(&scene.c, [in_turn(&scene), receive(receiver)]);
+        let (mut got, mut receiver) = run.unwrap();
         got.extend(drain(&mut receiver));
-        assert_order(&got);
+        assert_order(&got, &[(0, 0), (0, 1)]);
     });
 }
 
 #[test]
 fn the_second_after_it_has_heard_from_the_first() {
-    phased("d2_fifo_through_forwards, two publishers", 1, || {
+    phased("d2_fifo_through_forwards, heard from", 1_000, || {
         let scene = Scene::new();
         let executor = Arc::new(ManualExecutor::new());
         let journal = Journal::<Vec<Got>>::new();

@@ -1,7 +1,9 @@
 //! L2, L3: a subscription that is unsubscribed while somebody publishes and somebody runs it gets what was accepted,
 //! and then exactly one final message, whose totals are right.
 //!
-//! Mutants:
+//! Mutants: a close by load and store, a close that leaves the duty of a parked consumer with nobody, a
+//! claim that ignores the close, a park that ignores it, an end that is told before what is claimed is
+//! written.
 #![cfg(loom)]
 
 use loom_tests::{Got, Journal, Note, assert_final_last, notes, phased, race};
@@ -10,7 +12,7 @@ use std::sync::Arc;
 
 #[test]
 fn publish_unsubscribe_and_run() {
-    phased("l2_final_last, executor", 1, || {
+    phased("l2_final_last, executor", 5_700, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let executor = Arc::new(ManualExecutor::new());
@@ -55,7 +57,7 @@ fn publish_unsubscribe_and_run() {
 
 #[test]
 fn publish_unsubscribe_and_receive() {
-    phased("l2_final_last, receiver", 1, || {
+    phased("l2_final_last, receiver", 11_000, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let mut receiver = topic.subscribe().receiver().unwrap();
@@ -84,5 +86,36 @@ fn publish_unsubscribe_and_receive() {
         assert_final_last(&got);
         assert_eq!(notes(&got).len() as u64, accepted);
         assert_eq!(got.last(), Some(&Got::Final(accepted, 0, 0)));
+    });
+}
+
+#[test]
+fn publish_twice_and_unsubscribe_inline() {
+    phased("l2_final_last, inline", 17_200, || {
+        let bus = Bus::new().unwrap();
+        let topic = bus.topic("t").unwrap();
+        let journal = Journal::<Vec<Got>>::new();
+        let subscription = topic
+            .subscribe()
+            .delivery(Delivery::Inline)
+            .run(journal.handler())
+            .unwrap();
+        let publish = |producer| {
+            let topic = topic.clone();
+            Box::new(move || topic.publish(Note::new(producer, 0)).unwrap().offered())
+        };
+        let end = Box::new(move || {
+            drop(subscription);
+            0
+        });
+        let offered = race(&topic, [publish(0), publish(1), end]);
+        let got = journal.all();
+        assert_final_last(&got);
+        let mut tags = notes(&got);
+        tags.sort_unstable();
+        let accepted = (0..2).filter(|producer| offered[usize::from(*producer)] == 1);
+        let expected: Vec<_> = accepted.map(|producer| (producer, 0)).collect();
+        assert_eq!(tags, expected, "accepted, so delivered");
+        assert_eq!(got.last(), Some(&Got::Final(tags.len() as u64, 0, 0)));
     });
 }

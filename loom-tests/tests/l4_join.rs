@@ -1,7 +1,8 @@
 //! L4: who joins returns once the final run has, and what the handler had captured has been dropped; however many
 //! they are, and whenever they come.
 //!
-//! Mutants:
+//! Mutants: done before the handler is dropped, a handler that outlives the end, one of all who wait is
+//! woken, all are woken before it is done.
 #![cfg(loom)]
 
 use loom_tests::{Got, Journal, Note, phased, race};
@@ -75,7 +76,7 @@ impl Scene {
 
 #[test]
 fn two_who_join_and_the_final_run() {
-    phased("l4_join, two", 1, || {
+    phased("l4_join, two", 44, || {
         let scene = Scene::new();
         scene.topic.publish(Note::new(0, 0)).unwrap();
         scene.subscription.unsubscribe();
@@ -85,7 +86,7 @@ fn two_who_join_and_the_final_run() {
 
 #[test]
 fn one_who_joins_one_who_unsubscribes_and_runs() {
-    phased("l4_join, unsubscribe", 1, || {
+    phased("l4_join, unsubscribe", 11, || {
         let scene = Scene::new();
         let (subscription, run) = (scene.subscription.clone(), scene.run());
         let end = Box::new(move || {

@@ -1,7 +1,9 @@
 //! A receiver that waits misses nothing: neither a publish nor the end leaves it asleep (a lost wake-up is reported as
 //! a deadlock), be it a thread or a task that waits; and it may be dropped while a publisher is about to wake it.
 //!
-//! Mutants:
+//! Mutants: the waiter is put in place after the park, a claim that leaves PARKED, a park by store, an
+//! unpark that does not go through the lock of the sleeper, a sleeper that overwrites its token, a
+//! receiver that is dropped and stays listed.
 #![cfg(loom)]
 
 use loom::sync::Notify;
@@ -23,7 +25,7 @@ fn publish(topic: &Topic, producer: u8) -> Role<Option<Receiver>> {
 
 #[test]
 fn two_publish() {
-    phased("receiver_wakeup, publish", 1, || {
+    phased("receiver_wakeup, publish", 30_800, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let mut receiver = topic.subscribe().receiver().unwrap();
@@ -39,7 +41,7 @@ fn two_publish() {
 
 #[test]
 fn it_is_closed() {
-    phased("receiver_wakeup, close", 1, || {
+    phased("receiver_wakeup, close", 33, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let mut receiver = topic.subscribe().receiver().unwrap();
@@ -54,7 +56,7 @@ fn it_is_closed() {
 
 #[test]
 fn it_is_dropped_meanwhile() {
-    phased("receiver_wakeup, drop", 1, || {
+    phased("receiver_wakeup, drop", 1_900, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let mut receiver = topic.subscribe().receiver().unwrap();
@@ -95,7 +97,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn a_task_waits() {
-    phased("receiver_wakeup, task", 1, || {
+    phased("receiver_wakeup, task", 2_000, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let publisher = topic.clone();

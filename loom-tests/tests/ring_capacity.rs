@@ -1,8 +1,8 @@
-//! A limit of n admits exactly n: never more than n wait, spilled or not, and whoever is refused was refused while
-//! n were waiting.
+//! A limit of n admits exactly n: never more than n wait, spilled or not, and whoever is refused was
+//! refused while n were waiting.
 //!
-//! Mutants: one too many admitted, the room taken from the tail as it was before the claim failed, `freed` looked up
-//! without a look at the tail before, a claim that does not release.
+//! Mutants: one too many admitted, the room taken from the tail as it was before the claim failed,
+//! `freed` looked up without a look at the tail before, a claim that does not release.
 #![cfg(loom)]
 #![expect(unsafe_code, reason = "a model of the unsafe parts")]
 
@@ -39,8 +39,8 @@ fn consume(ring: &Ring<Item>, polls: usize, limit: u64) -> usize {
     taken
 }
 
-fn capacity(name: &str, slots: usize, limit: u64, before: u8, counts: [u8; 2]) {
-    check(name, 1, move || {
+fn capacity(name: &str, floor: usize, slots: usize, limit: u64, before: u8, counts: [u8; 2]) {
+    check(name, floor, move || {
         let ring = Arc::new(Ring::new(slots));
         let mut accepted = offer(&ring, 0, before, limit);
         let producers: Vec<_> = (0..2)
@@ -68,7 +68,7 @@ fn capacity(name: &str, slots: usize, limit: u64, before: u8, counts: [u8; 2]) {
 
 #[test]
 fn one_of_two_that_come_at_once() {
-    check("ring_capacity, no consumer", 1, || {
+    check("ring_capacity, no consumer", 15, || {
         let ring = Arc::new(Ring::new(2));
         let other = {
             let ring = ring.clone();
@@ -81,18 +81,18 @@ fn one_of_two_that_come_at_once() {
 
 #[test]
 fn limit_below_the_slots() {
-    capacity("ring_capacity, limit 1 of 2 slots", 2, 1, 1, [1, 1]);
+    capacity("ring_capacity, limit 1 of 2 slots", 2_500, 2, 1, 1, [1, 1]);
 }
 
 #[test]
 fn limit_behind_the_slots() {
-    capacity("ring_capacity, limit 2 of 1 slot", 1, 2, 2, [1, 1]);
+    capacity("ring_capacity, limit 2 of 1 slot", 12_000, 1, 2, 2, [1, 1]);
 }
 
 /// Nobody is refused while the consumer is at rest: then nothing waits.
 #[test]
 fn rest_is_room() {
-    check("ring_capacity, at rest", 1, || {
+    check("ring_capacity, at rest", 60, || {
         let ring = Arc::new(Ring::new(1));
         assert_eq!(offer(&ring, 0, 1, 1), 1);
         let producer = {
@@ -118,7 +118,7 @@ fn rest_is_room() {
 /// Who sees the claim of another sees the room that it was given, and is not refused for want of it.
 #[test]
 fn a_claim_tells_of_the_room_it_found() {
-    check("ring_capacity, two claims", 1, || {
+    check("ring_capacity, two claims", 800, || {
         let ring = Arc::new(Ring::new(2));
         assert_eq!(offer(&ring, 0, 2, 2), 2);
         let first = {

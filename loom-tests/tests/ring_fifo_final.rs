@@ -1,7 +1,8 @@
-//! D2, L2: what each producer had accepted comes out in its order; what was accepted before the close comes out,
-//! nothing after it, and then the end, once.
+//! D2, L2: what each producer had accepted comes out in its order; what was accepted before the close
+//! comes out, nothing after it, and then the end, once.
 //!
-//! Mutants: the slot stored Relaxed, close by load and store.
+//! Mutants: the slot stored Relaxed, close by load and store, the end told while a position is not
+//! consumed.
 #![cfg(loom)]
 
 use loom::sync::Arc;
@@ -10,7 +11,7 @@ use loom_tests::{Mailbox, check};
 
 #[test]
 fn two_producers_a_closer_and_a_worker() {
-    check("ring_fifo_final", 1, || {
+    check("ring_fifo_final", 30000, || {
         let mailbox = Arc::new(Mailbox::new(2, 2));
         let producers: Vec<_> = (0..2)
             .map(|producer| {

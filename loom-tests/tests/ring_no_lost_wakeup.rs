@@ -1,7 +1,7 @@
-//! Whoever clears PARKED submits the consumer, and nobody else does: it is never submitted twice, and what is in
-//! the ring is consumed in the end.
+//! Whoever clears PARKED submits the consumer, and nobody else does: it is never submitted twice, and
+//! what is in the ring is consumed in the end.
 //!
-//! Mutants: the park a plain store, the claim leaves PARKED.
+//! Mutants: the park a plain store, a claim that leaves PARKED, an unpark that only looks.
 #![cfg(loom)]
 
 use loom::sync::Arc;
@@ -10,7 +10,7 @@ use loom_tests::{Mailbox, check};
 
 #[test]
 fn two_producers_and_a_worker() {
-    check("ring_no_lost_wakeup, push", 1, || {
+    check("ring_no_lost_wakeup, push", 600, || {
         let mailbox = Arc::new(Mailbox::new(2, 2));
         let producer = {
             let mailbox = mailbox.clone();
@@ -32,7 +32,7 @@ fn two_producers_and_a_worker() {
 
 #[test]
 fn a_producer_and_one_who_takes_the_duty_without_a_push() {
-    check("ring_no_lost_wakeup, unpark", 1, || {
+    check("ring_no_lost_wakeup, unpark", 400, || {
         let mailbox = Arc::new(Mailbox::new(2, 2));
         let producer = {
             let mailbox = mailbox.clone();

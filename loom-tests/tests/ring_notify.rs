@@ -1,8 +1,8 @@
-//! What a producer has to tell beside the items is seen by the consumer before it rests: either `notify` finds it
-//! running, and it does not park without another look, or the duty falls to whoever notified.
+//! What a producer has to tell beside the items is seen by the consumer before it rests: either `notify`
+//! finds it running, and it does not park without another look, or the duty falls to whoever notified.
 //!
-//! Mutants: a park that does not look at NOTIFIED, one that clears it Relaxed, a notify that does nothing to a
-//! running consumer, or does not release.
+//! Mutants: a park that does not look at NOTIFIED, one that clears it Relaxed, a notify that does nothing
+//! to a running consumer, or does not release.
 #![cfg(loom)]
 #![expect(unsafe_code, reason = "a model of the unsafe parts")]
 
@@ -46,7 +46,7 @@ impl Noticed {
 
 #[test]
 fn one_notifies_another_pushes() {
-    check("ring_notify", 1, || {
+    check("ring_notify", 600, || {
         let noticed = Arc::new(Noticed {
             ring: Ring::new(2),
             duty: Duty::new(),

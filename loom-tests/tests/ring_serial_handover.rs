@@ -1,8 +1,8 @@
-//! D3: the consumer's state, and what a handler writes, pass from one runner to the next through the tail word
-//! only: from `park` to the push that clears PARKED.
+//! D3: the consumer's state, and what a handler writes, pass from one runner to the next through the tail
+//! word only: from `park` to the push that clears PARKED.
 //!
-//! Mutants: a claim, a close, an unpark or a notify that does not acquire, a park that does not release, a close
-//! that does not release, `observe` Relaxed.
+//! Mutants: a claim, a close, an unpark or a notify that does not acquire, a park that does not release,
+//! a close that does not release, `observe` Relaxed. Nothing depends on the Acquire of the park.
 #![cfg(loom)]
 #![expect(unsafe_code, reason = "a model of the unsafe parts")]
 
@@ -19,7 +19,7 @@ fn worker(mailbox: &Arc<Mailbox>, budget: usize) -> thread::JoinHandle<()> {
 
 #[test]
 fn from_worker_to_worker_by_a_push() {
-    check("ring_serial_handover, push", 1, || {
+    check("ring_serial_handover, push", 300, || {
         let mailbox = Arc::new(Mailbox::new(2, 2));
         let workers = [worker(&mailbox, 4), worker(&mailbox, 4)];
         let accepted = mailbox.offer_all(0, 2);
@@ -32,7 +32,7 @@ fn from_worker_to_worker_by_a_push() {
 
 #[test]
 fn from_worker_to_worker_by_a_close() {
-    check("ring_serial_handover, close", 1, || {
+    check("ring_serial_handover, close", 100, || {
         let mailbox = Arc::new(Mailbox::new(2, 2));
         let workers = [worker(&mailbox, 4), worker(&mailbox, 4)];
         let accepted = mailbox.offer_all(0, 1);
@@ -46,9 +46,9 @@ fn from_worker_to_worker_by_a_close() {
 
 #[test]
 fn by_a_third_that_submits_for_the_one_who_pushed() {
-    // The second push may be the one that clears PARKED, or not: what the first producer did reaches the worker
-    // through the word either way.
-    check("ring_serial_handover, two producers", 1, || {
+    // The second push may be the one that clears PARKED, or not: what the first producer did reaches the
+    // worker through the word either way.
+    check("ring_serial_handover, two producers", 300, || {
         let mailbox = Arc::new(Mailbox::new(2, 2));
         let producer = {
             let mailbox = mailbox.clone();
@@ -64,7 +64,7 @@ fn by_a_third_that_submits_for_the_one_who_pushed() {
 
 #[test]
 fn from_worker_to_worker_by_taking_the_duty() {
-    check("ring_serial_handover, unpark", 1, || {
+    check("ring_serial_handover, unpark", 70, || {
         let mailbox = Arc::new(Mailbox::new(2, 2));
         let workers = [worker(&mailbox, 4), worker(&mailbox, 4)];
         let accepted = mailbox.offer_all(0, 1);
@@ -80,7 +80,7 @@ fn from_worker_to_worker_by_taking_the_duty() {
 
 #[test]
 fn from_worker_to_worker_by_a_notice() {
-    check("ring_serial_handover, notify", 1, || {
+    check("ring_serial_handover, notify", 100, || {
         let mailbox = Arc::new(Mailbox::new(2, 2));
         let workers = [worker(&mailbox, 4), worker(&mailbox, 4)];
         let accepted = mailbox.offer_all(0, 1);
@@ -96,7 +96,7 @@ fn from_worker_to_worker_by_a_notice() {
 
 #[test]
 fn from_the_closer_to_a_consumer_that_runs_already() {
-    check("ring_serial_handover, reason", 1, || {
+    check("ring_serial_handover, reason", 5, || {
         struct Closing {
             ring: Ring<loom_tests::Item>,
             reason: UnsafeCell<u8>,

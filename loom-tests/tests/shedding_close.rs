@@ -1,8 +1,8 @@
-//! The queue that sheds: what was accepted comes out or is handed back, in the order of its producer, and after the
-//! close nothing is accepted; the consumer is submitted once.
+//! The queue that sheds: what was accepted comes out or is handed back, in the order of its producer, and
+//! after the close nothing is accepted; the consumer is submitted once.
 //!
-//! Mutants: the close leaves PARKED to a running consumer (it is not told to submit), a push after the close
-//! accepted.
+//! Mutants: the close leaves PARKED to a running consumer (it is not told to submit), a push after the
+//! close accepted.
 #![cfg(loom)]
 #![expect(unsafe_code, reason = "a model of the unsafe parts")]
 
@@ -69,7 +69,7 @@ impl Mailbox {
 }
 
 fn model(name: &str, counts: [u8; 2], key: Option<u8>) {
-    check(name, 1, move || {
+    check(name, 80, move || {
         let mailbox = Arc::new(Mailbox {
             queue: Shedding::new(),
             duty: Duty::new(),

@@ -1,16 +1,16 @@
-//! D2, L2 where the ring is too small: what spills, and what goes into the ring again after that, comes out in the
-//! order of its producer, and the end is last.
+//! D2, L2 where the ring is too small: what spills, and what goes into the ring again after that, comes
+//! out in the order of its producer, and the end is last.
 //!
-//! Mutants: a spilled item taken in the order of arrival, the end told by an empty queue, a claim that does not
-//! set SPILLING.
+//! Mutants: a spilled item taken in the order of arrival, the end told by an empty queue, a claim that
+//! does not set SPILLING.
 #![cfg(loom)]
 
 use loom::sync::Arc;
 use loom::thread;
 use loom_tests::{Mailbox, check};
 
-fn order(name: &str, slots: usize, counts: [u8; 2]) {
-    check(name, 1, move || {
+fn order(name: &str, floor: usize, slots: usize, counts: [u8; 2]) {
+    check(name, floor, move || {
         let mailbox = Arc::new(Mailbox::new(slots, u64::MAX));
         let producers: Vec<_> = (0..2)
             .map(|producer| {
@@ -31,10 +31,10 @@ fn order(name: &str, slots: usize, counts: [u8; 2]) {
 
 #[test]
 fn one_slot() {
-    order("spill_order_and_close, one slot", 1, [2, 1]);
+    order("spill_order_and_close, one slot", 15_000, 1, [2, 1]);
 }
 
 #[test]
 fn two_slots() {
-    order("spill_order_and_close, two slots", 2, [2, 2]);
+    order("spill_order_and_close, two slots", 15_000, 2, [2, 2]);
 }

@@ -1,16 +1,21 @@
-//! The spill queue is given back at rest while producers spill again: nothing is lost, and no producer uses a queue
-//! that was freed. What is retired is really dropped as soon as the epoch may.
+//! The spill queue is given back at rest while producers spill again: nothing is lost, and no producer
+//! uses a queue that was freed. What is retired is really dropped as soon as the epoch may.
 //!
-//! Mutants: the queue retired though SPILLING stays, SPILLING cleared whatever was claimed since, SPILLING cleared
-//! before the queue is taken out, a claim that does not acquire, SPILLING cleared Relaxed, `put` and `take` Relaxed.
+//! Mutants: the queue retired though SPILLING stays, or freed at once; SPILLING cleared whatever was
+//! claimed since, or before the queue is taken out, or without a release; a claim that does not acquire;
+//! a queue that was neither given nor put back not looked into; `install`, `put` or `take` Relaxed.
+//! Nothing depends on the Acquire of the swap in `retire` nor on that of `stop_spilling`: what the
+//! consumer has emptied it has acquired before. Nor on the Release of `put_back`: it is a
+//! read-modify-write, so it carries on the release of `install`.
 #![cfg(loom)]
 
 use loom::sync::Arc;
 use loom::thread;
 use loom_tests::{Eager, Mailbox, MailboxOf, NoReclaim, Reclaim, check};
 
-/// The first producer has offered `before`, of which the consumer took `taken`, so that the ring spills. Then each
-/// producer offers `counts`, while the consumer goes on for `budget` steps, as often as it is due of `runs` times.
+/// The first producer has offered `before`, of which the consumer took `taken`, so that the ring spills.
+/// Then each producer offers `counts`, while the consumer goes on for `budget` steps, as often as it is
+/// due of `runs` times.
 struct Scene {
     before: u8,
     taken: usize,
@@ -19,8 +24,8 @@ struct Scene {
     runs: usize,
 }
 
-fn retire<R: Reclaim + 'static>(name: &str, scene: Scene) {
-    check(name, 1, move || {
+fn retire<R: Reclaim + 'static>(name: &str, floor: usize, scene: Scene) {
+    check(name, floor, move || {
         let mailbox = Arc::new(MailboxOf::<R>::new(1, u64::MAX));
         let mut first = mailbox.offer_all(0, scene.before);
         mailbox.run_if_due(scene.taken);
@@ -43,6 +48,7 @@ fn retire<R: Reclaim + 'static>(name: &str, scene: Scene) {
 fn one_producer_while_the_consumer_comes_to_rest() {
     retire::<Eager>(
         "spill_retire, one producer",
+        15_000,
         Scene {
             before: 2,
             taken: 1,
@@ -57,6 +63,7 @@ fn one_producer_while_the_consumer_comes_to_rest() {
 fn two_producers_while_the_consumer_parks() {
     retire::<Eager>(
         "spill_retire, two producers",
+        15_000,
         Scene {
             before: 2,
             taken: 2,
@@ -67,11 +74,11 @@ fn two_producers_while_the_consumer_parks() {
     );
 }
 
-/// The third claim after a rest is the first that spills without a look at how far the consumer has come: it learns
-/// that the queue was taken out from the claims before it, and from nothing else.
+/// The third claim after a rest is the first that spills without a look at how far the consumer has come:
+/// it learns that the queue was taken out from the claims before it, and from nothing else.
 #[test]
 fn one_producer_that_meets_the_claims_of_another() {
-    check("spill_retire, by way of another", 1, || {
+    check("spill_retire, by way of another", 12000, || {
         let mailbox = Arc::new(Mailbox::new(1, u64::MAX));
         let mut first = mailbox.offer_from(0, 0..3);
         mailbox.run_if_due(3);
@@ -91,6 +98,7 @@ fn one_producer_that_meets_the_claims_of_another() {
 fn one_producer_that_was_pinned_before() {
     retire::<NoReclaim>(
         "spill_retire, pinned before",
+        3_500,
         Scene {
             before: 2,
             taken: 2,

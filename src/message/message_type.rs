@@ -15,9 +15,9 @@ use std::marker::PhantomData;
 
 /// A type of messages: a name, and the Rust type `T` that its messages carry.
 ///
-/// Message types are values, most often statics. Two of them are two types, whatever their names and whatever
-/// they carry; the name is for people. Any `T: Send + Sync + 'static` also has a type by default, so a message
-/// type is needed only where the same payload can mean several things.
+/// Message types are values, most often statics. Two of them are two types, whatever their names and
+/// whatever they carry; the name is for people. Any `T: Send + Sync + 'static` also has a type by default,
+/// so a message type is needed only where the same payload can mean several things.
 ///
 /// The type gets its number when it is first used, and from then on takes some bytes for the life of the
 /// process. So make them once: a `const` would be a new type at each mention.

@@ -1,6 +1,6 @@
-//! The tail word of a ring: `{ position, NOTIFIED, SPILLING, CLOSED, PARKED }` in one integer, and every transition that
-//! may be made on it. All of them are read-modify-writes, so that order, close and wake-up follow from the
-//! modification order of this one word, without a store-load argument.
+//! The tail word of a ring: `{ position, NOTIFIED, SPILLING, CLOSED, PARKED }` in one integer, and every
+//! transition that may be made on it. All of them are read-modify-writes, so that order, close and wake-up
+//! follow from the modification order of this one word, without a store-load argument.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
@@ -104,8 +104,9 @@ impl TailWord {
         debug_assert!(!seen.is_closed());
         let spilling = if place == Place::Spill { SPILLING } else { 0 };
         let next = (seen.0 + ONE_POSITION) & !PARKED | spilling;
-        // AcqRel: Acquire, so that who clears PARKED inherits the consumer's state from `park`; Release, so that
-        // whoever is submitted next (`claim` or `close` of another thread, then `park`) inherits it from us.
+        // AcqRel: Acquire, so that who clears PARKED inherits the consumer's state from `park`; Release, so
+        // that whoever is submitted next (`claim` or `close` of another thread, then `park`) inherits it
+        // from us.
         self.0
             .compare_exchange_weak(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
             .map(|_| ())
@@ -118,7 +119,8 @@ impl TailWord {
         let mut seen = self.peek();
         loop {
             let next = (seen.0 | CLOSED) & !PARKED;
-            // AcqRel: as in `claim`; it is a write even if nothing changes, so that it has its place in the order.
+            // AcqRel: as in `claim`; it is a write even if nothing changes, so that it has its place in the
+            // order.
             match self
                 .0
                 .compare_exchange_weak(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
@@ -169,8 +171,8 @@ impl TailWord {
             return false;
         }
         debug_assert!(!seen.is_parked());
-        // AcqRel: Release, so that who clears PARKED inherits the consumer's state; Acquire, because a spurious
-        // look at what came before is then never possible.
+        // AcqRel: Release, so that who clears PARKED inherits the consumer's state; Acquire, because a
+        // spurious look at what came before is then never possible.
         self.0
             .compare_exchange(seen.0, seen.0 | PARKED, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()

@@ -1,7 +1,7 @@
-//! The bounded ring of a mailbox: many producers, one consumer at a time, slots of one pointer each (null is
-//! not yet written). A push is one successful compare-exchange on the tail word ([`TailWord`]), then one store
-//! into the slot that it claimed. It does not know what waits behind a duty to run the consumer, and it keeps
-//! what does not fit in a [`Spill`].
+//! The bounded ring of a mailbox: many producers, one consumer at a time, slots of one pointer each (null
+//! is not yet written). A push is one successful compare-exchange on the tail word ([`TailWord`]), then one
+//! store into the slot that it claimed. It does not know what waits behind a duty to run the consumer, and
+//! it keeps what does not fit in a [`Spill`].
 //!
 //! Room is judged by how far the consumer has come (`freed`), never by a slot that is null: one that was
 //! claimed a lap ago and is not written yet is null too.
@@ -26,9 +26,9 @@ pub const MAX_SLOTS: usize = 1 << 16;
 /// are too short for more than two.
 const SPILL_REFRESH: u64 = if cfg!(loom) { 2 } else { 16 };
 
-/// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different cache
-/// lines: [`Padding`], or, so that no memory is wasted, something of the owner's that is written seldom, of which
-/// producers read the first 16 bytes at most.
+/// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different
+/// cache lines: padding, or, so that no memory is wasted, something of the owner's that is written
+/// seldom, of which producers read the first 16 bytes at most.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Ring<T: Pointer, B = Padding> {
@@ -98,6 +98,7 @@ impl<T: Pointer> Ring<T> {
     ///
     /// # Panics
     /// If `slots` is zero: callers check what users ask for.
+    #[cfg(any(test, loom, feature = "internals"))]
     pub fn new(slots: usize) -> Self {
         Self::around(Padding::default(), slots)
     }
@@ -137,8 +138,8 @@ impl<T: Pointer, B> Ring<T, B> {
         &self.between
     }
 
-    /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word. `pinned`
-    /// keeps a spill queue alive that the consumer retires meanwhile.
+    /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word.
+    /// `pinned` keeps a spill queue alive that the consumer retires meanwhile.
     #[inline]
     pub fn push(&self, item: T, limit: u64, pinned: &impl Pinned) -> Push<T> {
         match self.claim(limit) {
@@ -148,8 +149,8 @@ impl<T: Pointer, B> Ring<T, B> {
         }
     }
 
-    /// The usual course of [`Self::push`], and nothing else: there is room in the ring, and nobody is in the way.
-    /// `None`: nothing has happened, and `item` was not called.
+    /// The usual course of [`Self::push`], and nothing else: there is room in the ring, and nobody is in
+    /// the way. `None`: nothing has happened, and `item` was not called.
     #[inline(always)]
     pub fn push_quickly(&self, item: impl FnOnce() -> T, limit: u64) -> Option<Push<T>> {
         let seen = self.tail.peek();
@@ -162,8 +163,8 @@ impl<T: Pointer, B> Ring<T, B> {
         Some(pushed(seen, at))
     }
 
-    /// How many wait if `seen` is the tail, as far as producers know how far the consumer has come: at least so
-    /// many as do; or an absurd number if that is further than the tail, which is old then.
+    /// How many wait if `seen` is the tail, as far as producers know how far the consumer has come: at
+    /// least so many as do; or an absurd number if that is further than the tail, which is old then.
     #[inline(always)]
     fn waiting(&self, seen: Tail) -> u64 {
         // Acquire: with how far the consumer has come, the nulls that it wrote there (through the Release in
@@ -241,8 +242,8 @@ impl<T: Pointer, B> Ring<T, B> {
         if waiting < limit && !overdue {
             return Room::In(Place::Spill);
         }
-        // `observe` is an Acquire: what whoever parked had told before, and what `claim` knew, is in view with the
-        // word. Otherwise a push could be refused that finds the consumer at rest.
+        // `observe` is an Acquire: what whoever parked had told before, and what `claim` knew, is in view
+        // with the word. Otherwise a push could be refused that finds the consumer at rest.
         if self.tail.observe() != seen {
             return Room::StaleTail;
         }
@@ -475,9 +476,9 @@ mod tests {
         }
     }
 
-    /// Allocations are aligned to 16. What producers touch at every push, 48 bytes with what stands first in the
-    /// middle, ends in the second line at the latest, at its byte 32; 96 bytes from its beginning is the line
-    /// after that, in each of the four cases.
+    /// Allocations are aligned to 16. What producers touch at every push, 48 bytes with what stands first
+    /// in the middle, ends in the second line at the latest, at its byte 32; 96 bytes from its beginning is
+    /// the line after that, in each of the four cases.
     #[test]
     fn producers_and_the_consumer_are_on_different_lines() {
         assert!(std::mem::offset_of!(Ring<Item>, consumer) >= 96);

@@ -1,6 +1,7 @@
-//! The queue whose head moves from the producers' side too: drop oldest, and conflate by key. It is a structure
-//! of its own, under one short lock, rather than a second writer of the ring's head. No code of a user runs
-//! under the lock: keys are the crate's own type, and what leaves the queue is handed out, not dropped.
+//! The queue whose head moves from the producers' side too: drop oldest, and conflate by key. It is a
+//! structure of its own, under one short lock, rather than a second writer of the ring's head. No code of a
+//! user runs under the lock: keys are the crate's own type, and what leaves the queue is handed out, not
+//! dropped.
 
 use super::{Close, Pop, Push};
 use crate::sync::Mutex;
@@ -88,18 +89,19 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
 
     /// Pushes `item`. The older one of the same key leaves; if there are `capacity` items, the oldest does.
     /// Never full. What left is for the caller to drop, outside all locks.
+    #[cfg(any(test, loom, feature = "internals"))]
     pub fn push(&self, item: T, key: Option<K>, capacity: usize) -> (Push<T>, Evicted<T>) {
         self.push_booked(item, key, capacity, |_| {})
     }
 
-    /// As [`Self::push`]. `book` is called for what is shed, under the lock, so that it is booked before a close
-    /// that comes after: nothing is shed that the final message does not know of. It is no code of a user.
+    /// As [`Self::push`]. `book` is told what leaves, under the lock, so that it is booked before a close
+    /// that comes after: nothing leaves that the final message does not know of. It is no code of a user.
     pub(crate) fn push_booked(
         &self,
         item: T,
         key: Option<K>,
         capacity: usize,
-        book: impl FnOnce(&T),
+        book: impl FnOnce(&Evicted<T>),
     ) -> (Push<T>, Evicted<T>) {
         let mut inner = self.inner.lock();
         if inner.state == State::Closed {
@@ -114,9 +116,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
             }
             None => Evicted::None,
         };
-        if let Evicted::Shed(oldest) = &evicted {
-            book(oldest);
-        }
+        book(&evicted);
         inner.live += 1;
         (
             inner.append(Entry {

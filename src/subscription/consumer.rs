@@ -43,7 +43,8 @@ pub(crate) enum Course {
     /// It is handled.
     #[default]
     Handling,
-    /// It is discarded: the handler panicked. It is kept for its final message, if it wants that all the same.
+    /// It is discarded: the handler panicked. It is kept for its final message, if it wants that all the
+    /// same.
     Panicked,
     /// It is discarded: nobody runs the handler any more.
     Abandoned,
@@ -106,8 +107,8 @@ pub(crate) struct ConsumerCell(UnsafeCell<Consumer>);
 
 // SAFETY: what is inside is Send, and the duty, which exists once, is needed to get at it
 unsafe impl Send for ConsumerCell {}
-// SAFETY: as above; the duty passes from thread to thread with happens-before, through the mailbox's tail word
-// or a queue of the pool
+// SAFETY: as above; the duty passes from thread to thread with happens-before, through the mailbox's tail
+// word or a queue of the pool
 unsafe impl Sync for ConsumerCell {}
 
 impl ConsumerCell {

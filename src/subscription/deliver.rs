@@ -1,5 +1,6 @@
-//! Running a subscription: one batch of its mailbox, up to a budget, and in the end its final run. Whoever calls
-//! this has the duty. User code runs here, without any lock or pin (R1), and its panics end here (R2).
+//! Running a subscription: one batch of its mailbox, up to a budget, and in the end its final run. Whoever
+//! calls this has the duty. User code runs here, without any lock or pin (R1), and its panics end here
+//! (R2).
 
 use super::consumer::{Consumer, ConsumerCell, Course, Handler};
 use super::options::{Congestion, PanicPolicy};
@@ -11,12 +12,23 @@ use crate::message::{FINAL, FinalMessage, FinalReason, GAP, Gap, Message, Timest
 use crate::queue::Pop;
 use crate::sync::{Panic, catch, contain, hint};
 use std::any::Any;
+use std::time::Duration;
 
 /// A run delivers at most so many messages, and then goes to the back.
 pub(crate) const DELIVERY_BUDGET: u32 = 128;
 
 /// How often a run looks again at a position that is claimed but not written, before it does something else.
 const UNWRITTEN_LOOKS: u32 = 8;
+
+/// How long whoever runs a subscription sleeps before it looks at such a position again: doubled from try to try,
+/// from the first to the second.
+const STALLED_SLEEP: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
+
+/// How long to sleep after so many tries that came to an unwritten position.
+pub(super) fn stalled_sleep(tries: u32) -> Duration {
+    let (first, longest) = STALLED_SLEEP;
+    (first * (1 << tries.min(8))).min(longest)
+}
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +69,11 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
             Pop::Item(parcel) => {
                 left -= 1;
                 looks = 0;
+                // Before any handler: what it publishes may be for this mailbox.
+                duty.publish_freed(true);
                 if let Some(gap) = gap_before(consumer, duty) {
                     deliver_gap(consumer, duty, gap);
                 }
-                duty.publish_freed(true);
                 clear_congestion(consumer, duty);
                 deliver(consumer, duty, parcel);
                 scope::run_pending();

@@ -9,7 +9,6 @@ use crate::message::FinalReason;
 use crate::sync::{Mutex, thread};
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
 
 /// Runs [`Task`]s. Any closure that takes one is an executor:
 ///
@@ -35,8 +34,8 @@ pub trait Executor: Send + Sync {
     /// Takes a task to be run soon, anywhere. A task that is dropped instead ends its subscription, whose
     /// waiting messages are then counted as discarded.
     ///
-    /// It is called by publishers, without any lock or pin, and must not run the task itself: a publish inside
-    /// its handler would recurse. If it panics, the panic goes no further.
+    /// It is called by publishers, without any lock or pin, and must not run the task itself: a publish
+    /// inside its handler would recurse. If it panics, the panic goes no further.
     fn execute(&self, task: Task);
 }
 
@@ -59,10 +58,6 @@ pub struct Task {
     duty: Option<Duty>,
     stalled: u32,
 }
-
-/// How long a task sleeps when the next message is claimed but not written yet: doubled from try to try, from
-/// the first to the second.
-const STALLED_SLEEP: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
 
 impl Task {
     pub(crate) fn new(duty: Duty) -> Self {
@@ -87,8 +82,7 @@ impl Task {
         scope::run_pending();
         let Some(duty) = again else { return };
         let stalled = if ran == Ran::Unwritten {
-            let (first, longest) = STALLED_SLEEP;
-            thread::sleep((first * (1 << self.stalled.min(8))).min(longest));
+            thread::sleep(deliver::stalled_sleep(self.stalled));
             self.stalled + 1
         } else {
             0

@@ -24,8 +24,8 @@ impl Hooks {
     }
 }
 
-/// The message types that a subscription wants, and whether it wants the notices of subscriptions that come and
-/// go as well. Two words, and nothing behind them for the usual one type.
+/// The message types that a subscription wants, and whether it wants the notices of subscriptions that come
+/// and go as well. Two words, and nothing behind them for the usual one type.
 #[derive(Debug)]
 pub(crate) enum TypeFilter {
     /// Every type but the bus's own.

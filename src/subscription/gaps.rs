@@ -1,6 +1,6 @@
-//! What seldom happens to a subscription: that its mailbox sheds messages (how many, which, and the notice that is
-//! still to be given, D5), that its filter declines them, that its handler panics. Most subscriptions see nothing
-//! of it, so the books are allocated when the first of these things happens.
+//! What seldom happens to a subscription: that its mailbox sheds messages (how many, which, and the notice
+//! that is still to be given, D5), that its filter declines them, that its handler panics. Most
+//! subscriptions see nothing of it, so the books are allocated when the first of these things happens.
 
 use crate::message::{Gap, MessageId};
 use crate::stats::Counter;
@@ -67,8 +67,8 @@ impl Gaps {
         self.seldom.get().map(|seldom| &**seldom)
     }
 
-    /// Books a message that was shed; `position` is what the notice belongs before, if it is the first. False if it
-    /// comes too late: what did not get in before the end was not shed, but found it closed.
+    /// Books a message that was shed; `position` is what the notice belongs before, if it is the first.
+    /// False if it comes too late: what did not get in before the end was not shed, but found it closed.
     pub(super) fn record(&self, id: MessageId, position: u64) -> bool {
         debug_assert!(position < SEALED);
         let seldom = self.seldom();
@@ -79,8 +79,8 @@ impl Gaps {
                 gap.last = id;
             }
             None => {
-                // Relaxed: it decides between this and `seal`; else it is made visible by what the publisher does
-                // next.
+                // Relaxed: it decides between this and `seal`; else it is made visible by what the
+                // publisher does next.
                 let first = self.at.compare_exchange(
                     NOTHING,
                     position,
@@ -115,7 +115,8 @@ impl Gaps {
         self.take_and_leave(NOTHING)
     }
 
-    /// The last notice, if there is one. By the consumer only, in its final run: nothing is shed from here on.
+    /// The last notice, if there is one. By the consumer only, in its final run: nothing is shed from here
+    /// on.
     pub(super) fn seal(&self) -> Option<Gap> {
         // Relaxed: as in `record`. Without a notice that is due there is nothing else to seal.
         let sealed =

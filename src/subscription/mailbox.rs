@@ -104,8 +104,8 @@ pub(crate) struct Mailbox {
 /// The ring of a mailbox, with all else of it in the middle.
 pub(crate) type MailboxRing = Ring<Parcel, Books>;
 
-/// What a mailbox has besides its ring. Publishers read the first two fields with every message, and so nothing
-/// that the consumer writes is on their cache line.
+/// What a mailbox has besides its ring. Publishers read the first two fields with every message, and so
+/// nothing that the consumer writes is on their cache line.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Books {
@@ -219,8 +219,8 @@ impl Mailbox {
         self.books().special.as_ref()?.marks.as_ref()
     }
 
-    /// Offers a message if the usual is all that there is to it: it is put into a ring that has room, and nobody has
-    /// to know how many wait. `None`: nothing has happened, and [`Self::offer`] is to be called.
+    /// Offers a message if the usual is all that there is to it: it is put into a ring that has room, and
+    /// nobody has to know how many wait. `None`: nothing has happened, and [`Self::offer`] is to be called.
     #[inline(always)]
     pub(crate) fn offer_quickly(&self, parcel: impl FnOnce() -> Parcel) -> Option<Push<Parcel>> {
         let books = self.books();
@@ -232,8 +232,8 @@ impl Mailbox {
         self.ring.push_quickly(parcel, limit)
     }
 
-    /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox to
-    /// make room is put into `left`.
+    /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox
+    /// to make room is put into `left`.
     #[inline]
     pub(crate) fn offer(
         &self,
@@ -349,21 +349,21 @@ impl Mailbox {
         out: &mut Option<Left>,
     ) -> Offer {
         // Relaxed: it does not change for this policy.
-        let capacity = self.books().limit.load(Ordering::Relaxed) as usize;
-        let book = |oldest: &Parcel| {
-            if let Some(id) = oldest.message_id() {
-                let is_booked = self.books().gaps.record(id, 0);
-                debug_assert!(
-                    is_booked,
-                    "the queue is open, so the final message is not due"
-                );
+        let books = self.books();
+        let capacity = books.limit.load(Ordering::Relaxed) as usize;
+        let book = |evicted: &Evicted<Parcel>| match evicted {
+            Evicted::None => {}
+            Evicted::Conflated(_) => books.gaps.seldom().conflated.add(1),
+            Evicted::Shed(oldest) => {
+                let id = oldest.message_id();
+                let is_booked = id.is_none_or(|id| books.gaps.record(id, 0));
+                debug_assert!(is_booked, "it is open, so the final message is not due");
             }
         };
         let (push, evicted) = queue.push_booked(parcel, key, capacity, book);
         match evicted {
             Evicted::None => {}
             Evicted::Conflated(older) => {
-                self.books().gaps.seldom().conflated.add(1);
                 *out = Some(Left {
                     parcel: older,
                     shed: false,
@@ -397,7 +397,8 @@ impl Mailbox {
         }
     }
 
-    /// Has the consumer tell a gap soon, not only before the next message. True if the caller has the duty now.
+    /// Has the consumer tell a gap soon, not only before the next message. True if the caller has the duty
+    /// now.
     pub(crate) fn notify(&self) -> bool {
         match self.queue() {
             Queue::Ring(ring) => ring.notify(),
@@ -429,7 +430,8 @@ impl Mailbox {
         }
     }
 
-    /// True if what it sheds is what a limit beyond its ring, the bus's budget or its own, leaves no room for (R4).
+    /// True if what it sheds is what a limit beyond its ring, the bus's budget or its own, leaves no room
+    /// for (R4).
     pub(crate) fn spills(&self) -> bool {
         matches!(self.books().policy, Policy::Spill { .. })
     }
@@ -500,8 +502,8 @@ impl Mailbox {
         }
     }
 
-    /// Tells publishers of the room that there is. Where room is exact, or somebody may wait for it, `each` is
-    /// enough reason; else it is done once half of the ring is free, or at the end of a batch.
+    /// Tells publishers of the room that there is. Where room is exact, or somebody may wait for it, `each`
+    /// is enough reason; else it is done once half of the ring is free, or at the end of a batch.
     ///
     /// # Safety
     /// The caller has the duty.

@@ -1,5 +1,5 @@
-//! Subscriptions: a mailbox, what runs it, and the handle that its owner has. What a subscription hears is the
-//! business of the topic layer, which this one knows only as a [`Home`](state::Home).
+//! Subscriptions: a mailbox, what runs it, and the handle that its owner has. What a subscription hears is
+//! the business of the topic layer, which this one knows only as a [`Home`](state::Home).
 
 pub(crate) mod consumer;
 pub(crate) mod deliver;
@@ -40,8 +40,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use waiting::Completion;
 
-/// The handle of a subscription. Dropping it unsubscribes, without waiting; [`Subscription::detach`] keeps the
-/// subscription for as long as its topic and the bus live.
+/// The handle of a subscription. Dropping it unsubscribes, without waiting; [`Subscription::detach`] keeps
+/// the subscription for as long as its topic and the bus live.
 #[must_use = "dropping a subscription unsubscribes"]
 pub struct Subscription {
     subscriber: Arc<Subscriber>,
@@ -83,8 +83,8 @@ impl Subscription {
         self.home().topic_name()
     }
 
-    /// Ends the subscription. What was accepted is still delivered, and then the final message; a publish that
-    /// begins after this has returned is not (L3).
+    /// Ends the subscription. What was accepted is still delivered, and then the final message; a publish
+    /// that begins after this has returned is not (L3).
     ///
     /// Does not wait, does nothing if it has ended already, and is legal anywhere, in its own handler too.
     pub fn unsubscribe(&self) {

@@ -12,8 +12,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// On the bus's shared pool of workers. The default: it scales to any number of subscriptions, and uses no
-    /// CPU when there is nothing to do.
+    /// On the bus's shared pool of workers. The default: it scales to any number of subscriptions, and uses
+    /// no CPU when there is nothing to do.
     #[default]
     Pool,
     /// On a thread of its own.
@@ -81,9 +81,9 @@ pub enum Overflow {
         /// The greatest number of waiting messages.
         limit: Option<u64>,
     },
-    /// The publisher waits for room, after it has offered the message to everybody else; for at most `timeout`
-    /// if there is one, and then the message is shed with a gap notice. Inside a handler or on a worker nobody
-    /// waits: the message is kept beyond the capacity (R1b).
+    /// The publisher waits for room, after it has offered the message to everybody else; for at most
+    /// `timeout` if there is one, and then the message is shed with a gap notice. Inside a handler or on a
+    /// worker nobody waits: the message is kept beyond the capacity (R1b).
     Block {
         /// The longest wait.
         timeout: Option<Duration>,
@@ -92,8 +92,8 @@ pub enum Overflow {
     DropOldest,
     /// The message that does not fit is shed, with a gap notice.
     DropNewest,
-    /// The message that does not fit is shed, with a gap notice, and publish returns an error that says so, when
-    /// everybody else was offered it.
+    /// The message that does not fit is shed, with a gap notice, and publish returns an error that says so,
+    /// when everybody else was offered it.
     Fail,
     /// Of the messages of one key only the newest waits: it takes the tail, the older one leaves at once. If
     /// there are `capacity` keys, the oldest message is shed with a gap notice. See [`Overflow::conflate`].
@@ -147,8 +147,8 @@ impl fmt::Debug for Conflate {
     }
 }
 
-/// What happens to a subscription whose handler panics (R2). The panic is counted and reported in any case, and
-/// nobody else notices.
+/// What happens to a subscription whose handler panics (R2). The panic is counted and reported in any case,
+/// and nobody else notices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PanicPolicy {

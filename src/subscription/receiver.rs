@@ -1,5 +1,5 @@
-//! A subscription whose owner takes the messages: at once, waiting, for a while, several, as an iterator, or as
-//! a future on any runtime.
+//! A subscription whose owner takes the messages: at once, waiting, for a while, several, as an iterator,
+//! or as a future on any runtime.
 
 #![expect(
     unsafe_code,
@@ -26,7 +26,6 @@ use std::time::{Duration, Instant};
 
 /// How often a receiver looks again at a position that is claimed but not written yet, before it sleeps.
 const LOOKS_BEFORE_SLEEP: u32 = 16;
-const UNWRITTEN_SLEEP: Duration = Duration::from_micros(50);
 
 /// The receiving end of a subscription: messages in their order, gap notices in their places, and, last, the
 /// final message. Dropping it unsubscribes, and discards what waits.
@@ -52,8 +51,8 @@ pub struct Receiver {
     duty: Option<Duty>,
     /// A message that a gap notice came before.
     behind_gap: Option<Parcel>,
-    /// How often in a row the next position was found claimed and not written. Kept from call to call: futures
-    /// that are dropped after one poll must not make a hot loop of it.
+    /// How often in a row the next position was found claimed and not written. Kept from call to call:
+    /// futures that are dropped after one poll must not make a hot loop of it.
     unwritten: u32,
     ended: bool,
 }
@@ -133,7 +132,8 @@ impl Receiver {
 
     /// Takes the next message, as a future for any runtime.
     ///
-    /// Cancel safe: a message is taken only when the future is ready, so none is lost if it is dropped before.
+    /// Cancel safe: a message is taken only when the future is ready, so none is lost if it is dropped
+    /// before.
     pub fn recv_async(&mut self) -> RecvFuture<'_> {
         RecvFuture { receiver: self }
     }
@@ -155,7 +155,7 @@ impl Receiver {
             match self.next() {
                 Next::Message(message) => return Ok(message),
                 Next::Ended => return Err(RecvError::Ended),
-                Next::Unwritten => self.look_again(),
+                Next::Unwritten => self.look_again(false),
                 Next::Empty => {}
             }
             scope::may_wait().map_err(|_| RecvError::WouldDeadlock)?;
@@ -176,8 +176,8 @@ impl Receiver {
         }
     }
 
-    /// Leaves the duty in the mailbox for whoever publishes next, who wakes `waiter`. False if there is something
-    /// to do.
+    /// Leaves the duty in the mailbox for whoever publishes next, who wakes `waiter`. False if there is
+    /// something to do.
     fn park(&mut self, waiter: Waiter) -> bool {
         let Some(duty) = self.duty.take() else {
             return true;
@@ -189,15 +189,16 @@ impl Receiver {
         self.duty.is_none()
     }
 
-    /// Makes sure that the duty is here: whoever took it out of the mailbox to wake us has let go of it, or will
-    /// in a moment, and does nothing else with it.
+    /// Makes sure that the duty is here: whoever took it out of the mailbox to wake us has let go of it, or
+    /// will in a moment, and does nothing else with it.
     fn take_duty(&mut self) -> Duty {
         if let Some(duty) = self.duty.take() {
             return duty;
         }
         let subscriber = self.subscription.subscriber();
         subscriber.unpark().unwrap_or_else(|| {
-            // SAFETY: we had left it in the mailbox, and as it is not parked any more, somebody has cleared PARKED
+            // SAFETY: we had left it in the mailbox, and as it is not parked any more, somebody has cleared
+            // PARKED
             unsafe { Duty::renewed(Arc::clone(subscriber)) }
         })
     }
@@ -218,12 +219,13 @@ impl Receiver {
         next
     }
 
-    /// A publisher is between two instructions, or was preempted there.
-    fn look_again(&self) {
-        if self.unwritten < LOOKS_BEFORE_SLEEP {
-            thread::yield_now()
-        } else {
-            thread::sleep(UNWRITTEN_SLEEP)
+    /// A publisher is between two instructions, or was preempted there. The longer it takes, the longer this sleeps,
+    /// but not in a poll, which keeps other tasks waiting.
+    fn look_again(&self, is_poll: bool) {
+        match self.unwritten.checked_sub(LOOKS_BEFORE_SLEEP) {
+            None => thread::yield_now(),
+            Some(_) if is_poll => thread::sleep(deliver::stalled_sleep(0)),
+            Some(tries) => thread::sleep(deliver::stalled_sleep(tries)),
         }
     }
 
@@ -383,7 +385,7 @@ impl Receiver {
                     }
                 }
                 Next::Unwritten => {
-                    self.look_again();
+                    self.look_again(true);
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }

@@ -14,8 +14,8 @@ sync::thread_local! {
     static PENDING: Pending = const { Pending(RefCell::new(VecDeque::new())) };
 }
 
-/// How many runs of inline subscriptions a thread makes in a row. The pool goes on with what is left then: two that
-/// answer each other would keep a publisher for ever.
+/// How many runs of inline subscriptions a thread makes in a row. The pool goes on with what is left then:
+/// two that answer each other would keep a publisher for ever.
 const RUNS_IN_A_ROW: u32 = 128;
 
 /// The inline subscriptions that wait to be run on this thread.

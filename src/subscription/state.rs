@@ -1,6 +1,6 @@
-//! One subscription as the bus sees it, and the *duty* to run its consumer. The duty exists once: it is in the
-//! hands of one thread, in a queue of the pool, or in the mailbox while that is parked. Whoever clears PARKED
-//! takes it out of there. It is what makes handler runs serial (D3), without any flag of its own.
+//! One subscription as the bus sees it, and the *duty* to run its consumer. The duty exists once: it is in
+//! the hands of one thread, in a queue of the pool, or in the mailbox while that is parked. Whoever clears
+//! PARKED takes it out of there. It is what makes handler runs serial (D3), without any flag of its own.
 
 #![expect(
     unsafe_code,
@@ -54,8 +54,8 @@ pub(crate) trait Home: Send + Sync {
 /// How often an inline run begins again because something came while it was about to rest.
 const INLINE_RUNS: u32 = 16;
 
-/// See the module. The fields stand in the order of who writes them: first what publishers write, then what the
-/// consumer does with every message, and behind that, on other cache lines, what publishers only read.
+/// See the module. The fields stand in the order of who writes them: first what publishers write, then what
+/// the consumer does with every message, and behind that, on other cache lines, what publishers only read.
 #[repr(C)]
 pub(crate) struct Subscriber {
     /// Ends with the consumer's side of the ring.
@@ -91,6 +91,18 @@ pub(crate) struct Figures {
     pub(crate) delivered: Counter,
     pub(crate) high_water: Counter,
     pub(crate) times: OnceLock<Box<Times>>,
+    /// Its topic has added the others to its totals. Under the lock of those.
+    counted: Counter,
+}
+
+impl Figures {
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted.get() > 0
+    }
+
+    pub(crate) fn set_counted(&self) {
+        self.counted.add_alone(1);
+    }
 }
 
 /// Who is told that there is something to do.
@@ -109,8 +121,8 @@ pub(crate) enum Wake {
 pub(crate) struct Marks {
     pub(crate) high: u64,
     pub(crate) low: u64,
-    /// `CLEAR` -> `RAISING` -> `RAISED` -> `CLEARING` -> `CLEAR`. While an edge is being told nobody tells the next
-    /// one, so they come in their order.
+    /// `CLEAR` -> `RAISING` -> `RAISED` -> `CLEARING` -> `CLEAR`. While an edge is being told nobody tells
+    /// the next one, so they come in their order.
     state: AtomicU32,
 }
 
@@ -325,8 +337,8 @@ impl Subscriber {
     #[inline]
     fn take_duty(&self) -> Duty {
         let this: *const Self = self;
-        // SAFETY: every subscriber lives in the `Arc` that `new` gives; `Duty::park` left one reference with the
-        // mailbox, and the caller has just cleared PARKED, which made it the caller's
+        // SAFETY: every subscriber lives in the `Arc` that `new` gives; `Duty::park` left one reference
+        // with the mailbox, and the caller has just cleared PARKED, which made it the caller's
         Duty::of(unsafe { Arc::from_raw(this) })
     }
 
@@ -413,8 +425,8 @@ impl Duty {
     /// The duty of one who is told by a token, not by being handed the duty: its own thread, its receiver.
     ///
     /// # Safety
-    /// The caller had left the duty in the mailbox, and somebody else has cleared PARKED since. They let their
-    /// duty go without using it: see [`Duty::submit`].
+    /// The caller had left the duty in the mailbox, and somebody else has cleared PARKED since. They let
+    /// their duty go without using it: see [`Duty::submit`].
     pub(crate) unsafe fn renewed(subscriber: Arc<Subscriber>) -> Self {
         Self::of(subscriber)
     }
@@ -483,8 +495,8 @@ impl Duty {
         }
     }
 
-    /// Runs on this thread, up to a budget; the rest goes to the pool. A message that comes while this is about to
-    /// rest is no reason for that: it is run here as well.
+    /// Runs on this thread, up to a budget; the rest goes to the pool. A message that comes while this is
+    /// about to rest is no reason for that: it is run here as well.
     pub(crate) fn run_inline(mut self) {
         for _ in 0..INLINE_RUNS {
             match deliver::run(&mut self, deliver::DELIVERY_BUDGET) {
@@ -522,8 +534,8 @@ pub(crate) fn submit_to(pool: &Pool<Duty>, duty: Duty) {
     }
 }
 
-/// Hands a burst to the pool, which decides once about waking a worker. Runs nothing here: if the workers are gone,
-/// as many duties come back, to be submitted one by one where user code may run.
+/// Hands a burst to the pool, which decides once about waking a worker. Runs nothing here: if the workers
+/// are gone, as many duties come back, to be submitted one by one where user code may run.
 pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(
     duties: &mut smallvec::SmallVec<A>,
 ) -> Vec<Duty> {

@@ -22,15 +22,15 @@ pub struct SubscriptionStats {
     pub shed: u64,
     /// Messages that a newer one of the same key took the place of.
     pub conflated: u64,
-    /// Messages that its handler or its receiver got out of the mailbox; gap notices and the final message are
-    /// not counted.
+    /// Messages that its handler or its receiver got out of the mailbox; gap notices and the final message
+    /// are not counted.
     pub delivered: u64,
     /// Messages that were accepted, but that nobody was left to run.
     pub discarded: u64,
     /// Panics of its handler, its filter or its callbacks.
     pub panics: u64,
-    /// Messages that wait. A mailbox that spills without a limit, and has no marks, may count up to half a ring more:
-    /// those that the run which is going on has handled already.
+    /// Messages that wait. A mailbox that spills without a limit, and has no marks, may count up to half a
+    /// ring more: those that the run which is going on has handled already.
     pub depth: u64,
     /// The most that ever waited, as seen when its runs began.
     pub high_water: u64,

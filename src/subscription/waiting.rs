@@ -111,8 +111,8 @@ impl<T: Copy> Completion<T> {
         }
     }
 
-    /// The value if it is there; else `waiter` is woken when it comes. The same waiter is kept once. It is
-    /// neither cloned nor dropped under the lock: a waker is the user's (R1).
+    /// The value if it is there; else `waiter` is woken when it comes. The same waiter is kept once. To
+    /// clone a waker is code of the user's, and so is its drop: neither happens under the lock (R1).
     fn get_or_register(&self, waiter: Waiter) -> Option<T> {
         let mut state = self.0.lock();
         match &mut *state {

@@ -8,7 +8,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "PayloadArc hands out raw pointers for thin, type-erased messages; a cell is shared that holds nothing"
+    reason = "PayloadArc hands out raw pointers for erased messages; a shared cell holds nothing"
 )]
 
 pub(crate) use super::weak_queue::{ArrayQueue, SegQueue};

@@ -1,5 +1,5 @@
-//! What follows from the offers of a publish, once nothing is pinned or locked any more: waking, waiting where a
-//! mailbox asks for that, closing what is evicted, dropping what was shed (R1, R1b).
+//! What follows from the offers of a publish, once nothing is pinned or locked any more: waking, waiting
+//! where a mailbox asks for that, closing what is evicted, dropping what was shed (R1, R1b).
 
 #![expect(unsafe_code, reason = "deliveries are given back by their count")]
 
@@ -44,7 +44,8 @@ pub(super) struct Rare {
     pub(super) failed: Option<Message>,
 }
 
-/// So many duties for the pool are handed over at once; the workers begin with them while the publisher goes on.
+/// So many duties for the pool are handed over at once; the workers begin with them while the publisher
+/// goes on.
 const BURST: usize = 32;
 
 /// What a batch gathers to be dropped at its end, at most, give or take one message.
@@ -99,8 +100,8 @@ impl Aftermath {
         }
     }
 
-    /// True if somebody waits for room, or is to be evicted: [`Self::settle`] is due before the next message, which
-    /// would overtake the one that waits, or come where one that was refused is missing.
+    /// True if somebody waits for room, or is to be evicted: [`Self::settle`] is due before the next
+    /// message, which would overtake the one that waits, or come where one that was refused is missing.
     pub(super) fn is_urgent(&self) -> bool {
         let rare = self.rare.as_ref();
         rare.is_some_and(|rare| !(rare.blocked.is_empty() && rare.evict.is_empty()))
@@ -122,8 +123,8 @@ impl Aftermath {
             .unwrap_or_default()
     }
 
-    /// Mailboxes without room take the message beyond their capacities: for notices of the bus, which come from
-    /// whoever subscribes, unsubscribes or shuts down, and none of them waits.
+    /// Mailboxes without room take the message beyond their capacities: for notices of the bus, which come
+    /// from whoever subscribes, unsubscribes or shuts down, and none of them waits.
     pub(super) fn wait_for_nobody(&mut self) {
         self.wait_until(Instant::now());
     }

@@ -1,5 +1,6 @@
-//! Those who have no room for a message and asked its publisher to wait for some. All of them are waited for at
-//! once, so that one that is stuck keeps nothing from the others (R3). Nothing is pinned or locked here.
+//! Those who have no room for a message and asked its publisher to wait for some. All of them are waited
+//! for at once, so that one that is stuck keeps nothing from the others (R3). Nothing is pinned or locked
+//! here.
 
 use crate::epoch;
 use crate::message::{FinalReason, Message, Receipt};
@@ -19,7 +20,8 @@ pub(super) struct Blocked {
     waiting: SmallVec<[(Arc<Subscriber>, Parcel); 1]>,
     /// What they tell when there is room, once they have been asked to.
     waiter: Option<Waiter>,
-    /// From when on a thread does not wait, whatever the mailboxes want: they take it beyond their capacities.
+    /// From when on a thread does not wait, whatever the mailboxes want: they take it beyond their
+    /// capacities.
     patience: Option<Instant>,
     /// A message that the bus was shut down under.
     shut_down: Option<Message>,
@@ -95,8 +97,8 @@ impl Blocked {
         }
     }
 
-    /// Tries again, for a task that is told by `waiter`, always the same one, when the next try has a point. True
-    /// once nobody is left.
+    /// Tries again, for a task that is told by `waiter`, always the same one, when the next try has a
+    /// point. True once nobody is left.
     pub(super) fn poll(&mut self, waiter: &Waiter, receipt: &mut Receipt) -> bool {
         self.waiter.get_or_insert_with(|| waiter.clone());
         self.register();

@@ -114,7 +114,8 @@ impl Core {
 
     /// Nothing new from here on. True for the first caller.
     pub(crate) fn shut_down(&self) -> bool {
-        // AcqRel: Release, so that whoever finds the bus shut down sees what was before; Acquire for the loser.
+        // AcqRel: Release, so that whoever finds the bus shut down sees what was before; Acquire for the
+        // loser.
         self.stage.swap(SHUT_DOWN, Ordering::AcqRel) == OPEN
     }
 

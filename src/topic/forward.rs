@@ -1,5 +1,6 @@
-//! Forwards: the edges from topic to topic, and the way that a publish takes along them. What is published on a
-//! topic goes to all that can be reached from it, each once (D4). How that way is kept is in [`topology`].
+//! Forwards: the edges from topic to topic, and the way that a publish takes along them. What is published
+//! on a topic goes to all that can be reached from it, each once (D4). How that way is kept is in
+//! [`topology`].
 //!
 //! [`topology`]: super::topology
 
@@ -25,10 +26,11 @@ pub(super) type Nodes<'g> = SmallVec<[&'g Node; 8]>;
 
 /// The topics that a publish on `node` reaches, itself first, each once: all of it as of one moment.
 ///
-/// It follows pointers as far as there is one way out only; where there are several, or the way leads round in a
-/// circle, there is a list of all the rest. What was loaded step by step is as good as loaded at once if, after
-/// the last step, every step is still the same: under the pin no other route can have its address. Otherwise a
-/// publish could miss those to whom a new way was opened before the old one was closed.
+/// It follows pointers as far as there is one way out only; where there are several, or the way leads round
+/// in a circle, there is a list of all the rest. What was loaded step by step is as good as loaded at once
+/// if, after the last step, every step is still the same: under the pin no other route can have its
+/// address. Otherwise a publish could miss those to whom a new way was opened before the old one was
+/// closed.
 #[inline]
 pub(super) fn reach<'g>(node: &'g Node, guard: &'g Guard) -> Nodes<'g> {
     let mut nodes = Nodes::new();
@@ -78,8 +80,8 @@ fn follow<'g>(nodes: &mut Nodes<'g>, guard: &'g Guard) -> bool {
     })
 }
 
-/// The handle of a forward. Dropping it, or [`Forward::cancel`], removes the edge: after that has returned, no
-/// publish that begins goes along it. It keeps both topics alive.
+/// The handle of a forward. Dropping it, or [`Forward::cancel`], removes the edge: after that has returned,
+/// no publish that begins goes along it. It keeps both topics alive.
 #[must_use = "dropping a forward cancels it"]
 pub struct Forward {
     id: u64,

@@ -34,8 +34,8 @@ use std::any::TypeId;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A topic: what is published on it is offered to each of its subscriptions, and to those of the topics that it
-/// forwards to.
+/// A topic: what is published on it is offered to each of its subscriptions, and to those of the topics
+/// that it forwards to.
 ///
 /// A `Topic` is a handle; clones are the same topic. It lives for as long as somebody has a handle, a
 /// subscription or a forward of it.
@@ -81,16 +81,17 @@ impl Topic {
         self.alive.node.has_total_order()
     }
 
-    /// Publishes a payload under the type that it has by default, or a [`Message`] as it is. Every subscription
-    /// that wants it, here and downstream by forwards, is offered it once (D4), in the order of D2.
+    /// Publishes a payload under the type that it has by default, or a [`Message`] as it is. Every
+    /// subscription that wants it, here and downstream by forwards, is offered it once (D4), in the order
+    /// of D2.
     ///
     /// Neither waits for handlers nor for other publishers; the exceptions are mailboxes that asked to block
     /// their publishers when full, total order, inline subscriptions, which run here, and the short locks of
     /// mailboxes that shed their oldest message (R5). Legal in handlers.
     ///
     /// # Errors
-    /// [`PublishError`] says what, and hands the message back. If it is [`PublishError::Full`], everybody else
-    /// was offered the message all the same.
+    /// [`PublishError`] says what, and hands the message back. If it is [`PublishError::Full`], everybody
+    /// else was offered the message all the same.
     pub fn publish<T: Send + Sync + 'static>(&self, payload: T) -> Result<Receipt, PublishError> {
         let message = publish::admit(&self.alive, into_message(payload))?;
         let mut after = Aftermath::default();
@@ -114,13 +115,14 @@ impl Topic {
 
     /// Publishes several, in their order, and wakes whoever is to be woken once for all of them.
     ///
-    /// The iterator counts as a handler: subscriptions may be waiting for the end of the batch to be run, so nothing
-    /// waits in there (R1b). That of a [`Receiver`](crate::Receiver) ends as soon as it would have to.
+    /// The iterator counts as a handler: subscriptions may be waiting for the end of the batch to be run,
+    /// so nothing waits in there (R1b). That of a [`Receiver`](crate::Receiver) ends as soon as it would
+    /// have to.
     ///
     /// # Errors
-    /// As [`Topic::publish`]. Messages of declined types and after a close are not published: the first of them
-    /// is handed back, and what comes after it in the batch is not published either. A mailbox that fails when
-    /// full does not end the batch.
+    /// As [`Topic::publish`]. Messages of declined types and after a close are not published: the first of
+    /// them is handed back, and what comes after it in the batch is not published either. A mailbox that
+    /// fails when full does not end the batch.
     ///
     /// ```
     /// # use stasis_bus::Bus;
@@ -161,8 +163,8 @@ impl Topic {
         }
     }
 
-    /// Publishes as [`Topic::publish`] does, and waits, without any lock, until `subscription` has handled this
-    /// message and all before it. The others are not waited for.
+    /// Publishes as [`Topic::publish`] does, and waits, without any lock, until `subscription` has handled
+    /// this message and all before it. The others are not waited for.
     ///
     /// # Errors
     /// [`SyncError::WouldDeadlock`] inside any handler (R1b), and [`SyncError::Refused`] where publish itself
@@ -189,9 +191,9 @@ impl Topic {
         sync_publish::publish_sync(&self.alive, subscription, into_message(payload), deadline)
     }
 
-    /// True if somebody, here or downstream, wants messages of that type, as far as filters by type tell. Cheap:
-    /// a publisher can skip building what nobody wants. False: a publish that began and ended between this
-    /// call's begin and end would have been offered to nobody. Both may change at once.
+    /// True if somebody, here or downstream, wants messages of that type, as far as filters by type tell.
+    /// Cheap: a publisher can skip building what nobody wants. False: a publish that began and ended
+    /// between this call's begin and end would have been offered to nobody. Both may change at once.
     #[must_use]
     pub fn has_subscribers_for<T: Send + Sync + 'static>(
         &self,
@@ -212,9 +214,9 @@ impl Topic {
         SubscriptionBuilder::new(Arc::clone(&self.alive))
     }
 
-    /// Forwards everything that is published here, or forwarded to here, to `other` too. A publish that begins
-    /// after this has returned goes there. Diamonds, duplicates, cycles and a forward to itself are legal, and
-    /// do not duplicate messages (D4).
+    /// Forwards everything that is published here, or forwarded to here, to `other` too. A publish that
+    /// begins after this has returned goes there. Diamonds, duplicates, cycles and a forward to itself are
+    /// legal, and do not duplicate messages (D4).
     ///
     /// Costs the same however many topics have their only way through this one. Of those upstream that have
     /// several ways out, or are in a circle, each has the list of what it reaches worked out anew.
@@ -247,8 +249,9 @@ impl Topic {
         Ok(Forward::new(&self.alive, &other.alive))
     }
 
-    /// Closes the topic: it takes no messages and no subscriptions any more, and its subscriptions end. The name
-    /// is free for a new topic. Does not wait; legal in handlers; does nothing if it is closed already.
+    /// Closes the topic: it takes no messages and no subscriptions any more, and its subscriptions end. The
+    /// name is free for a new topic. Does not wait; legal in handlers; does nothing if it is closed
+    /// already.
     pub fn close(&self) {
         self.alive.close_all(FinalReason::TopicClosed);
     }

@@ -1,6 +1,7 @@
-//! A topic in two parts. The *node* is what publishers read under a pin: memory of the bus, which the epoch may
-//! free at any time and on any thread, so it owns nothing with a say of its own. *Alive* is what keeps the topic
-//! in existence: handles, subscriptions and forwards hold it, and its end takes the name out of the registry.
+//! A topic in two parts. The *node* is what publishers read under a pin: memory of the bus, which the epoch
+//! may free at any time and on any thread, so it owns nothing with a say of its own. *Alive* is what keeps
+//! the topic in existence: handles, subscriptions and forwards hold it, and its end takes the name out of
+//! the registry.
 
 use super::core::{Core, Discarded, HandlerPanic};
 use super::forward::Route;
@@ -15,6 +16,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::unmodelled::{Arc, OnceLock, Weak};
 use crate::sync::{Mutex, contain};
 use crate::worker::Pool;
+use std::collections::BTreeMap;
 
 /// See the module.
 pub(crate) struct Node {
@@ -27,19 +29,29 @@ pub(crate) struct Node {
     closed: AtomicBool,
     /// Held for every change of the list.
     control: Mutex<()>,
-    pub(super) ended: Ended,
+    pub(super) ended: Mutex<Ended>,
     pub(super) id: u64,
     pub(super) name: Arc<str>,
     alive: OnceLock<Weak<Alive>>,
 }
 
-/// The figures of subscriptions that are done.
+/// Subscriptions that were taken off the list, until they are done, and the figures of those that are. A
+/// subscription that is closed is in here before it is off the list, so whoever holds the lock finds each
+/// of them, in one place or both, and no figure ever goes back.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    pub(super) filtered: Counter,
-    pub(super) shed: Counter,
-    pub(super) delivered: Counter,
-    pub(super) discarded: Counter,
+    /// By number.
+    pub(super) ending: BTreeMap<u64, Arc<Subscriber>>,
+    pub(super) totals: Totals,
+}
+
+/// The figures of subscriptions that are done.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Totals {
+    pub(super) filtered: u64,
+    pub(super) shed: u64,
+    pub(super) delivered: u64,
+    pub(super) discarded: u64,
 }
 
 /// See the module.
@@ -73,7 +85,7 @@ impl Node {
             published: Counter::default(),
             closed: AtomicBool::new(false),
             control: Mutex::new(()),
-            ended: Ended::default(),
+            ended: Mutex::new(Ended::default()),
             id,
             name,
             alive: OnceLock::new(),
@@ -155,6 +167,28 @@ impl Node {
             .unwrap_or_default()
     }
 
+    /// Books that a subscriber is about to be taken off the list.
+    fn ending(&self, subscriber: &Arc<Subscriber>) {
+        let mut ended = self.ended.lock();
+        // It may have ended since the caller decided to close it.
+        if !subscriber.figures.is_counted() {
+            ended.ending.insert(subscriber.id, Arc::clone(subscriber));
+        }
+    }
+
+    /// Adds its figures to the totals: they are final.
+    fn count(&self, subscriber: &Subscriber) {
+        let mut ended = self.ended.lock();
+        subscriber.figures.set_counted();
+        // Not the last reference: the caller has one.
+        ended.ending.remove(&subscriber.id);
+        let totals = &mut ended.totals;
+        totals.filtered += subscriber.mailbox.figure(|seldom| &seldom.filtered);
+        totals.shed += subscriber.mailbox.figure(|seldom| &seldom.shed);
+        totals.delivered += subscriber.figures.delivered.get();
+        totals.discarded += subscriber.mailbox.figure(|seldom| &seldom.discarded);
+    }
+
     pub(super) fn is_listed(&self, subscriber: &Subscriber) -> bool {
         let guard = epoch::pin();
         let listing = self.listing.load(&guard);
@@ -181,11 +215,12 @@ impl Alive {
 
 impl Home for Alive {
     fn close(&self, subscriber: &Arc<Subscriber>, reason: FinalReason) {
-        // Whoever is first gives the reason. Who is not does all of the rest too: when any of them returns, the
-        // subscription is off the list and closed (L3).
+        // Whoever is first gives the reason. Who is not does all of the rest too: when any of them returns,
+        // the subscription is off the list and closed (L3).
         let first = subscriber.set_reason(reason);
         if first {
             self.core.ending(subscriber);
+            self.node.ending(subscriber);
         }
         self.node.delist(subscriber);
         let duty = subscriber.close_mailbox();
@@ -200,17 +235,7 @@ impl Home for Alive {
     }
 
     fn count(&self, subscriber: &Subscriber) {
-        let ended = &self.node.ended;
-        ended
-            .filtered
-            .add(subscriber.mailbox.figure(|seldom| &seldom.filtered));
-        ended
-            .shed
-            .add(subscriber.mailbox.figure(|seldom| &seldom.shed));
-        ended.delivered.add(subscriber.figures.delivered.get());
-        ended
-            .discarded
-            .add(subscriber.mailbox.figure(|seldom| &seldom.discarded));
+        self.node.count(subscriber);
     }
 
     fn finished(&self, subscriber: &Arc<Subscriber>) {

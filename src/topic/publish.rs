@@ -1,5 +1,5 @@
-//! Publish: offering one message to every mailbox that wants it, without waiting for any of them. What follows
-//! from that is left to the [`Aftermath`].
+//! Publish: offering one message to every mailbox that wants it, without waiting for any of them. What
+//! follows from that is left to the [`Aftermath`].
 
 #![expect(unsafe_code, reason = "deliveries are counted before they are pushed")]
 
@@ -83,8 +83,9 @@ pub(super) fn publish(
     receipt
 }
 
-/// Offers a message to everybody, under one pin. If code of the user's has to run first for somebody, nothing has
-/// happened, and they are handed back with the message: to be called again once they are prepared.
+/// Offers a message to everybody, under one pin. If code of the user's has to run first for somebody,
+/// nothing has happened, and they are handed back with the message: to be called again once they are
+/// prepared.
 #[inline]
 fn offer_all(
     node: &Node,
@@ -144,7 +145,8 @@ fn offer_all(
     Ok(())
 }
 
-/// Who is on a topic with total order that is out of reach by now is offered nothing: its turn is not held (D7).
+/// Who is on a topic with total order that is out of reach by now is offered nothing: its turn is not held
+/// (D7).
 fn leave_unreached(prepared: &mut Prepared, listings: &Listings<'_>, after: &mut Aftermath) {
     let is_unreached = |ready: &Ready| {
         let ordered = ready.alive.as_ref().map(|alive| &*alive.node);

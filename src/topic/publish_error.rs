@@ -9,16 +9,16 @@ use std::fmt;
 pub enum PublishError {
     /// The topic is closed: nobody was offered the message.
     Closed(Message),
-    /// The bus has been shut down: nobody was offered the message; or, if that happened while publish waited for
-    /// room in a mailbox, those who had room were offered it, and the others will not be.
+    /// The bus has been shut down: nobody was offered the message; or, if that happened while publish
+    /// waited for room in a mailbox, those who had room were offered it, and the others will not be.
     ShutDown(Message),
     /// The bus declines messages of that type: nobody was offered the message.
     Declined(Message),
     /// A final message, a gap notice or a subscription change: only the bus publishes those (L2). Nobody was
     /// offered the message.
     ControlType(Message),
-    /// At least one mailbox that fails when it is full was full. Everybody else was offered the message, as the
-    /// receipt says.
+    /// At least one mailbox that fails when it is full was full. Everybody else was offered the message, as
+    /// the receipt says.
     Full {
         /// The message.
         message: Message,

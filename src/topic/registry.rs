@@ -1,5 +1,5 @@
-//! The live topics of a bus, by name: the same name gives the same topic for as long as that lives, and no two
-//! threads that ask for it at once get an error or a twin.
+//! The live topics of a bus, by name: the same name gives the same topic for as long as that lives, and no
+//! two threads that ask for it at once get an error or a twin.
 
 use super::core::Core;
 use super::node::Alive;

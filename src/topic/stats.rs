@@ -1,11 +1,12 @@
 //! The figures of a topic, as of one moment, read without stopping anything.
 
-use super::node::Alive;
+use super::node::{Alive, Node, Totals};
 use crate::subscription::SubscriptionStats;
+use crate::subscription::state::Subscriber;
 use crate::sync::unmodelled::Arc;
 
-/// The figures of a topic and of its subscriptions. They are read one after the other while the bus runs, so two
-/// of them may differ by what happened in between.
+/// The figures of a topic and of its subscriptions. They are read one after the other while the bus runs,
+/// so two of them may differ by what happened in between.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TopicStats {
@@ -34,25 +35,45 @@ pub struct TopicStats {
 impl TopicStats {
     pub(crate) fn of(alive: &Alive) -> Self {
         let node = &alive.node;
-        let mut subscriptions: Vec<_> = node
-            .listed()
-            .iter()
-            .map(|subscriber| SubscriptionStats::of(subscriber))
-            .collect();
+        let (totals, mut subscriptions) = figures(node);
         subscriptions.sort_by_key(|subscription| subscription.id);
-        let sum =
-            |figure: fn(&SubscriptionStats) -> u64| subscriptions.iter().map(figure).sum::<u64>();
         Self {
             name: Arc::clone(&node.name),
             published: node.published.get(),
-            filtered: node.ended.filtered.get() + sum(|stats| stats.filtered),
-            shed: node.ended.shed.get() + sum(|stats| stats.shed),
-            delivered: node.ended.delivered.get() + sum(|stats| stats.delivered),
-            discarded: node.ended.discarded.get(),
+            filtered: totals.filtered,
+            shed: totals.shed,
+            delivered: totals.delivered,
+            discarded: totals.discarded,
             total_order: node.has_total_order(),
             closed: node.is_closed(),
             forwards_to: alive.core.topology.lock().downs(node.id),
             subscriptions,
         }
     }
+}
+
+/// The totals, and the figures of those that are listed.
+fn figures(node: &Node) -> (Totals, Vec<SubscriptionStats>) {
+    let ended = node.ended.lock();
+    let listed = node.listed();
+    let mut totals = ended.totals;
+    let mut ending = ended.ending.clone();
+    let mut figures = |subscriber: &Subscriber| {
+        let stats = SubscriptionStats::of(subscriber);
+        totals.filtered += stats.filtered;
+        totals.shed += stats.shed;
+        totals.delivered += stats.delivered;
+        totals.discarded += stats.discarded;
+        stats
+    };
+    let mut subscriptions = Vec::with_capacity(listed.len());
+    for subscriber in &listed {
+        ending.remove(&subscriber.id);
+        subscriptions.push(figures(subscriber));
+    }
+    for subscriber in ending.values() {
+        figures(subscriber);
+    }
+    drop(ended);
+    (totals, subscriptions)
 }

@@ -28,8 +28,8 @@ pub(crate) const DEFAULT_CAPACITY: usize = 16;
 const DEFAULT_BATCH: usize = 64;
 
 /// A subscription in the making. Its last call is one of [`run`](Self::run), [`run_type`](Self::run_type),
-/// [`run_batch`](Self::run_batch) and [`receiver`](Self::receiver); nothing happens before that, and everything
-/// is fixed when the first message can arrive.
+/// [`run_batch`](Self::run_batch) and [`receiver`](Self::receiver); nothing happens before that, and
+/// everything is fixed when the first message can arrive.
 #[must_use = "a builder does nothing until one of its last calls"]
 pub struct SubscriptionBuilder {
     alive: Arc<Alive>,
@@ -101,9 +101,9 @@ impl SubscriptionBuilder {
         self
     }
 
-    /// Only messages that the closure lets pass. It runs on the publisher's thread, before the mailbox, without
-    /// any lock; on topics with total order on the consumer's side, before the handler. If it panics, the
-    /// message does not pass. Notices of the bus always pass.
+    /// Only messages that the closure lets pass. It runs on the publisher's thread, before the mailbox,
+    /// without any lock; on topics with total order on the consumer's side, before the handler. If it
+    /// panics, the message does not pass. Notices of the bus always pass.
     pub fn filter(mut self, filter: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Box::new(filter));
         self
@@ -121,16 +121,16 @@ impl SubscriptionBuilder {
         self
     }
 
-    /// How many messages its mailbox holds: exactly so many wait at most, not counting the one that is being
-    /// handled. For [`Overflow::Spill`] it is the size of the ring, rounded up to a power of two, and only what
-    /// is beyond is spilled. Default: 16.
+    /// How many messages its mailbox holds: exactly so many wait at most, not counting the one that is
+    /// being handled. For [`Overflow::Spill`] it is the size of the ring, rounded up to a power of two, and
+    /// only what is beyond is spilled. Default: 16.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// High-water and low-water marks. The callback runs when `high` messages wait, and again when no more than
-    /// `low` do: on a publisher's thread and on the consumer's, each time once.
+    /// High-water and low-water marks. The callback runs when `high` messages wait, and again when no more
+    /// than `low` do: on a publisher's thread and on the consumer's, each time once.
     pub fn congestion(
         mut self,
         high: u64,
@@ -142,8 +142,8 @@ impl SubscriptionBuilder {
         self
     }
 
-    /// Wants to hear who subscribes and unsubscribes here, and on topics that forward to here (L5). The notice of
-    /// its own subscribing is the first message that it gets (L1).
+    /// Wants to hear who subscribes and unsubscribes here, and on topics that forward to here (L5). The
+    /// notice of its own subscribing is the first message that it gets (L1).
     pub fn change_notices(mut self) -> Self {
         self.changes = true;
         self
@@ -155,15 +155,15 @@ impl SubscriptionBuilder {
         self
     }
 
-    /// Gets gap notices (D5). Without it they go to handlers for [`Message`] as messages, and typed handlers do
-    /// not hear of them.
+    /// Gets gap notices (D5). Without it they go to handlers for [`Message`] as messages, and typed
+    /// handlers do not hear of them.
     pub fn on_gap(mut self, on_gap: impl FnMut(&Gap) + Send + 'static) -> Self {
         self.on_gap = Some(Box::new(on_gap));
         self
     }
 
-    /// Gets the final message (L2), after the handler's last call. Handlers for [`Message`] get it as a message
-    /// as well. A receiver takes it as a message only.
+    /// Gets the final message (L2), after the handler's last call. Handlers for [`Message`] get it as a
+    /// message as well. A receiver takes it as a message only.
     pub fn on_final(mut self, on_final: impl FnOnce(&FinalMessage) + Send + 'static) -> Self {
         self.on_final = Some(Box::new(on_final));
         self
@@ -175,9 +175,9 @@ impl SubscriptionBuilder {
         self
     }
 
-    /// Subscribes a handler. One for `&Message` gets everything that was accepted, gap notices in their places,
-    /// and the final message as the last of all. One for `&T` gets payloads of type `T`: those under its default
-    /// type, unless [`accept`](Self::accept) says otherwise.
+    /// Subscribes a handler. One for `&Message` gets everything that was accepted, gap notices in their
+    /// places, and the final message as the last of all. One for `&T` gets payloads of type `T`: those
+    /// under its default type, unless [`accept`](Self::accept) says otherwise.
     ///
     /// ```
     /// # use stasis_bus::{Bus, Message};
@@ -238,8 +238,9 @@ impl SubscriptionBuilder {
         self.run(handler)
     }
 
-    /// Subscribes a handler that gets all that is there at once, up to [`max_batch`](Self::max_batch) messages:
-    /// never none, in their order, gap notices in their places, and the final message as the last of all.
+    /// Subscribes a handler that gets all that is there at once, up to [`max_batch`](Self::max_batch)
+    /// messages: never none, in their order, gap notices in their places, and the final message as the last
+    /// of all.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -350,7 +351,8 @@ impl SubscriptionBuilder {
         Ok(())
     }
 
-    /// Makes the subscription and puts it on the topic's list. The duty is still with us, so nothing runs yet.
+    /// Makes the subscription and puts it on the topic's list. The duty is still with us, so nothing runs
+    /// yet.
     fn list(
         self,
         handler: Handler,

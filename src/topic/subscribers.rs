@@ -1,6 +1,6 @@
-//! The list of a topic's subscribers: immutable, read under a pin without a lock, replaced as a whole by whoever
-//! holds the topic's control lock. It is indexed by message type, so that publish touches only those that want
-//! the type, and chunked, so that a change copies one chunk and the table of chunks.
+//! The list of a topic's subscribers: immutable, read under a pin without a lock, replaced as a whole by
+//! whoever holds the topic's control lock. It is indexed by message type, so that publish touches only
+//! those that want the type, and chunked, so that a change copies one chunk and the table of chunks.
 
 #![expect(
     unsafe_code,
@@ -16,8 +16,8 @@ use std::ptr::NonNull;
 /// How many entries a chunk has at most: a change copies one chunk and one pointer a chunk.
 const CHUNK: usize = 512;
 
-/// One subscriber on a list. The reference that keeps it alive is leaked when it is listed, and retired when it
-/// is taken off, so it outlives every pin under which the list could be loaded.
+/// One subscriber on a list. The reference that keeps it alive is leaked when it is listed, and retired
+/// when it is taken off, so it outlives every pin under which the list could be loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry(NonNull<Subscriber>);
 

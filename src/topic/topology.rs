@@ -1,11 +1,12 @@
-//! All edges of a bus, and what they mean for the route of each topic. Worked out under the topology lock when an
-//! edge comes or goes, so that publish only follows pointers and lists.
+//! All edges of a bus, and what they mean for the route of each topic. Worked out under the topology lock
+//! when an edge comes or goes, so that publish only follows pointers and lists.
 //!
-//! A topic with one way out (a call leg whose messages go to the aggregate of all) keeps a pointer to the next
-//! one, whatever that can reach. A topic with several ways out, or in a circle, keeps a *list* of all that it can
-//! reach. An edge changes the route of the topic that it leaves, and the lists of those upstream that have one;
-//! they are found through topics that are known to have such a one upstream. So what a forward or a cancel costs
-//! grows with the number of lists upstream, times what they reach, and not with the number of topics upstream.
+//! A topic with one way out (a call leg whose messages go to the aggregate of all) keeps a pointer to the
+//! next one, whatever that can reach. A topic with several ways out, or in a circle, keeps a *list* of all
+//! that it can reach. An edge changes the route of the topic that it leaves, and the lists of those
+//! upstream that have one; they are found through topics that are known to have such a one upstream. So
+//! what a forward or a cancel costs grows with the number of lists upstream, times what they reach, and not
+//! with the number of topics upstream.
 
 use super::forward::Route;
 use super::node::Node;

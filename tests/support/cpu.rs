@@ -14,8 +14,8 @@ pub fn used() -> Option<Duration> {
     Some(Duration::from_millis((user + system) * 10))
 }
 
-/// The fraction of one core that the process uses over the next `window`, with this thread asleep. `None` where
-/// the system does not say.
+/// The fraction of one core that the process uses over the next `window`, with this thread asleep. `None`
+/// where the system does not say.
 pub fn fraction_over(window: Duration) -> Option<f64> {
     let (begin, before) = (Instant::now(), used()?);
     std::thread::sleep(window);

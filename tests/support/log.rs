@@ -162,8 +162,8 @@ impl Log {
         self.final_message().expect("it is there")
     }
 
-    /// One final message, last; delivered is what was seen; every message shed was told of; nothing accepted is
-    /// missing.
+    /// One final message, last; delivered is what was seen; every message shed was told of; nothing
+    /// accepted is missing.
     #[track_caller]
     pub fn check_books(&self, last: &FinalMessage, stats: &SubscriptionStats) {
         let seen = self.lock().clone();

@@ -1,5 +1,5 @@
-//! What these tests share: subscriptions of every delivery kind behind one face, a log of what each of them saw,
-//! gates that hold a handler, and waits that fail with a message instead of hanging.
+//! What these tests share: subscriptions of every delivery kind behind one face, a log of what each of them
+//! saw, gates that hold a handler, and waits that fail with a message instead of hanging.
 
 #![allow(
     dead_code,
@@ -16,7 +16,7 @@ pub use block_on::{Flag, block_on, poll_once};
 pub use log::{Item, Log, Plug, Seen};
 
 use stasis_bus::{
-    Bus, Delivery, Executor, FinalMessage, Message, OwnThread, Receiver, Subscription,
+    Bus, Delivery, Executor, FinalMessage, Message, OwnThread, Receiver, RecvError, Subscription,
     SubscriptionBuilder, SubscriptionStats, Task, Topic, WaitStrategy,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -226,11 +226,11 @@ fn pump(kind: Kind, receiver: Receiver, log: Arc<Log>) -> Handle {
     let unsubscribe = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&unsubscribe);
     let thread = thread::spawn(move || {
-        if kind == Kind::Receiver {
-            pump_waiting(receiver, &log, &asked)
-        } else {
-            pump_polling(receiver, &log, &asked)
+        let mut receiver = receiver;
+        while let Some(message) = next_of(kind, &mut receiver, &asked) {
+            log.note(&message);
         }
+        receiver.subscription().stats()
     });
     Handle::Pumped {
         thread: Mutex::new(Some(thread)),
@@ -238,30 +238,25 @@ fn pump(kind: Kind, receiver: Receiver, log: Arc<Log>) -> Handle {
     }
 }
 
-fn pump_waiting(mut receiver: Receiver, log: &Log, asked: &AtomicBool) -> SubscriptionStats {
-    loop {
-        if asked.swap(false, Ordering::SeqCst) {
-            receiver.subscription().unsubscribe();
-        }
-        match receiver.recv_timeout(Duration::from_millis(5)) {
-            Ok(message) => log.note(&message),
-            Err(stasis_bus::RecvError::TimedOut) => {}
-            Err(stasis_bus::RecvError::Ended) => return receiver.subscription().stats(),
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-fn pump_polling(mut receiver: Receiver, log: &Log, asked: &AtomicBool) -> SubscriptionStats {
+/// The next message of a receiver, in the way of its kind; it is unsubscribed once `asked` is set.
+pub fn next_of(kind: Kind, receiver: &mut Receiver, asked: &AtomicBool) -> Option<Message> {
     let flag = Flag::new();
     loop {
         if asked.swap(false, Ordering::SeqCst) {
             receiver.subscription().unsubscribe();
         }
-        match poll_once(&flag.waker(), receiver.recv_async()) {
-            Some(Ok(message)) => log.note(&message),
-            Some(Err(_)) => return receiver.subscription().stats(),
-            None => thread::park_timeout(DEADLINE),
+        if kind == Kind::Receiver {
+            match receiver.recv_timeout(Duration::from_millis(5)) {
+                Ok(message) => return Some(message),
+                Err(RecvError::TimedOut) => {}
+                Err(RecvError::Ended) => return None,
+                Err(error) => panic!("{error}"),
+            }
+        } else {
+            match poll_once(&flag.waker(), receiver.recv_async()) {
+                Some(message) => return message.ok(),
+                None => thread::park_timeout(DEADLINE),
+            }
         }
     }
 }
