@@ -76,7 +76,14 @@ fn end(world: &Arc<World>) -> Vec<Option<FinalMessage>> {
         has_let_go(record);
         Some(last)
     };
-    records.iter().map(join).collect()
+    let finals = records.iter().map(join).collect();
+    if world.has_own_bus {
+        let report = world.bus.shutdown().expect("this is no handler");
+        let is_over = report.is_complete() && report.workers_ended;
+        let is_over = is_over && report.receivers.is_empty() && report.executors.is_empty();
+        assert!(is_over, "L6: all was joined: {report:?}");
+    }
+    finals
 }
 
 struct Unpark(Thread);
