@@ -98,7 +98,7 @@ impl<T: Pointer> Ring<T> {
     ///
     /// # Panics
     /// If `slots` is zero: callers check what users ask for.
-    #[cfg(any(test, loom, feature = "internals"))]
+    #[cfg(any(loom, feature = "internals"))]
     pub fn new(slots: usize) -> Self {
         Self::around(Padding::default(), slots)
     }
