@@ -182,6 +182,10 @@ impl Node {
         subscriber.figures.set_counted();
         // Not the last reference: the caller has one.
         ended.ending.remove(&subscriber.id);
+        if ended.ending.is_empty() {
+            // A map that was used keeps a node of 192 bytes when it is empty.
+            ended.ending = BTreeMap::new();
+        }
         let totals = &mut ended.totals;
         totals.filtered += subscriber.mailbox.figure(|seldom| &seldom.filtered);
         totals.shed += subscriber.mailbox.figure(|seldom| &seldom.shed);
