@@ -139,6 +139,7 @@ impl Node {
         };
         let new = (new.len() > 0).then_some(new);
         self.listing.replace(new, &guard);
+        subscriber.place.leave();
         drop(control);
         subscribers::retire(vec![Arc::clone(subscriber)], &guard);
         true
