@@ -14,8 +14,8 @@ use crate::sync::unmodelled::Arc;
 use smallvec::SmallVec;
 use std::ptr::NonNull;
 
-/// How many entries a chunk has at most: a change copies one chunk, and one pointer a chunk, whose reference it
-/// counts. With 100,000 entries the one takes about as long as the other.
+/// How many entries a chunk has at most: a change copies one chunk, and one pointer a chunk, whose
+/// reference it counts. With 100,000 entries the one takes about as long as the other.
 const CHUNK: usize = 1_024;
 
 /// One subscriber on a list. The reference that keeps it alive is leaked when it is listed, and retired
@@ -236,8 +236,8 @@ impl Listing {
         found.then_some(new)
     }
 
-    /// The lists that a subscriber belongs on are changed, the others copied: no list is copied to be changed,
-    /// for a copy counts one more reference of each chunk.
+    /// The lists that a subscriber belongs on are changed, the others copied: no list is copied to be
+    /// changed, for a copy counts one more reference of each chunk.
     fn changed(
         &self,
         subscriber: &Subscriber,
