@@ -31,19 +31,8 @@ impl<W> RoomWaiters<W> {
         }
     }
 
-    /// Registers a waiter. The caller then tries once more, and waits only if there is still no room.
-    pub fn register(&self, waiter: W) {
-        {
-            let mut waiters = self.waiters.lock();
-            waiters.push(waiter);
-            // Relaxed: ordered by fence F2a.
-            self.any.store(true, Ordering::Relaxed);
-        }
-        // SeqCst: F2a, pairs with F2b in `take`.
-        fence(Ordering::SeqCst);
-    }
-
-    /// As [`Self::register`], for one who may be registered already, from a try before.
+    /// Registers a waiter, which may be registered already, from a try before. The caller then tries once
+    /// more, and waits only if there is still no room.
     pub fn register_once(&self, waiter: &W)
     where
         W: Clone + PartialEq,
@@ -74,14 +63,14 @@ impl<W> RoomWaiters<W> {
     /// Everybody who waits, to be woken by the consumer, which has just told how far it has come, or by
     /// whoever has just closed the ring.
     pub fn take(&self) -> Vec<W> {
-        // SeqCst: F2b, pairs with F2a in `register`.
+        // SeqCst: F2b, pairs with F2a in `register_once`.
         fence(Ordering::SeqCst);
         // Relaxed: ordered by fence F2b.
         if !self.any.load(Ordering::Relaxed) {
             return Vec::new();
         }
         let mut waiters = self.waiters.lock();
-        // Relaxed: under the lock that `register` holds when it sets it.
+        // Relaxed: under the lock that `register_once` holds when it sets it.
         self.any.store(false, Ordering::Relaxed);
         std::mem::take(&mut waiters)
     }

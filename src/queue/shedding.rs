@@ -89,6 +89,7 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
 
     /// Pushes `item`. The older one of the same key leaves; if there are `capacity` items, the oldest does.
     /// Never full. What left is for the caller to drop, outside all locks.
+    #[cfg(any(test, loom, feature = "internals"))]
     pub fn push(&self, item: T, key: Option<K>, capacity: usize) -> (Push<T>, Evicted<T>) {
         self.push_booked(item, key, capacity, |_| {})
     }

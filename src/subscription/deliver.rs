@@ -12,12 +12,23 @@ use crate::message::{FINAL, FinalMessage, FinalReason, GAP, Gap, Message, Timest
 use crate::queue::Pop;
 use crate::sync::{Panic, catch, contain, hint};
 use std::any::Any;
+use std::time::Duration;
 
 /// A run delivers at most so many messages, and then goes to the back.
 pub(crate) const DELIVERY_BUDGET: u32 = 128;
 
 /// How often a run looks again at a position that is claimed but not written, before it does something else.
 const UNWRITTEN_LOOKS: u32 = 8;
+
+/// How long whoever runs a subscription sleeps before it looks at such a position again: doubled from try
+/// to try, from the first to the second.
+const STALLED_SLEEP: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
+
+/// How long to sleep after so many tries that came to an unwritten position.
+pub(super) fn stalled_sleep(tries: u32) -> Duration {
+    let (first, longest) = STALLED_SLEEP;
+    (first * (1 << tries.min(8))).min(longest)
+}
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

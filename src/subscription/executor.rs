@@ -9,7 +9,6 @@ use crate::message::FinalReason;
 use crate::sync::{Mutex, thread};
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
 
 /// Runs [`Task`]s. Any closure that takes one is an executor:
 ///
@@ -60,10 +59,6 @@ pub struct Task {
     stalled: u32,
 }
 
-/// How long a task sleeps when the next message is claimed but not written yet: doubled from try to try, from
-/// the first to the second.
-const STALLED_SLEEP: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
-
 impl Task {
     pub(crate) fn new(duty: Duty) -> Self {
         Self {
@@ -87,8 +82,7 @@ impl Task {
         scope::run_pending();
         let Some(duty) = again else { return };
         let stalled = if ran == Ran::Unwritten {
-            let (first, longest) = STALLED_SLEEP;
-            thread::sleep((first * (1 << self.stalled.min(8))).min(longest));
+            thread::sleep(deliver::stalled_sleep(self.stalled));
             self.stalled + 1
         } else {
             0

@@ -26,7 +26,6 @@ use std::time::{Duration, Instant};
 
 /// How often a receiver looks again at a position that is claimed but not written yet, before it sleeps.
 const LOOKS_BEFORE_SLEEP: u32 = 16;
-const UNWRITTEN_SLEEP: Duration = Duration::from_micros(50);
 
 /// The receiving end of a subscription: messages in their order, gap notices in their places, and, last, the
 /// final message. Dropping it unsubscribes, and discards what waits.
@@ -156,7 +155,7 @@ impl Receiver {
             match self.next() {
                 Next::Message(message) => return Ok(message),
                 Next::Ended => return Err(RecvError::Ended),
-                Next::Unwritten => self.look_again(),
+                Next::Unwritten => self.look_again(false),
                 Next::Empty => {}
             }
             scope::may_wait().map_err(|_| RecvError::WouldDeadlock)?;
@@ -220,12 +219,13 @@ impl Receiver {
         next
     }
 
-    /// A publisher is between two instructions, or was preempted there.
-    fn look_again(&self) {
-        if self.unwritten < LOOKS_BEFORE_SLEEP {
-            thread::yield_now()
-        } else {
-            thread::sleep(UNWRITTEN_SLEEP)
+    /// A publisher is between two instructions, or was preempted there. The longer it takes, the longer
+    /// this sleeps, but not in a poll, which keeps other tasks waiting.
+    fn look_again(&self, is_poll: bool) {
+        match self.unwritten.checked_sub(LOOKS_BEFORE_SLEEP) {
+            None => thread::yield_now(),
+            Some(_) if is_poll => thread::sleep(deliver::stalled_sleep(0)),
+            Some(tries) => thread::sleep(deliver::stalled_sleep(tries)),
         }
     }
 
@@ -385,7 +385,7 @@ impl Receiver {
                     }
                 }
                 Next::Unwritten => {
-                    self.look_again();
+                    self.look_again(true);
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }

@@ -14,13 +14,11 @@ use crate::error::SubscribeError;
 use crate::sync::unmodelled::Arc;
 use crate::sync::{Mutex, Parker, hint, thread};
 use std::io;
-use std::time::Duration;
 
 /// How often a thread that spins before it parks looks for messages, giving up its time slice in between.
 const LOOKS_BEFORE_PARK: u32 = 32;
 
-/// How long a thread sleeps when the next message is claimed but not written yet, after so many looks.
-const UNWRITTEN_SLEEP: Duration = Duration::from_micros(50);
+/// How often a thread looks again at a message that is claimed but not written yet, before it sleeps.
 const LOOKS_BEFORE_SLEEP: u32 = 16;
 
 /// A thread that waits for its subscription to be ready.
@@ -116,7 +114,7 @@ fn run(mut duty: Duty, wait: WaitStrategy) {
                 if unwritten < LOOKS_BEFORE_SLEEP {
                     thread::yield_now();
                 } else {
-                    thread::sleep(UNWRITTEN_SLEEP);
+                    thread::sleep(deliver::stalled_sleep(unwritten - LOOKS_BEFORE_SLEEP));
                 }
             }
             Ran::Idle => {

@@ -284,16 +284,27 @@ impl Replay {
         let Some(Handle::Receiver(mut receiver)) = handle else {
             panic!("the model has a receiver there");
         };
-        for _ in 0..count {
+        // Of notices that come in an open order it takes all: else which of them would be open, too.
+        let all = self.model.subs[sub].spec.changes;
+        let mut left = if all { usize::MAX } else { usize::from(count) };
+        while left > 0 {
+            left -= 1;
+            let was_done = self.model.subs[sub].is_done();
             let message = take_one(&mut receiver, take);
-            let seen = message.as_ref().map(|message| self.hands.event(message).0);
-            let is_done = self.model.subs[sub].is_done();
-            assert_eq!(seen, self.model.take(sub));
-            if seen.is_none() {
+            let expected = self.model.take(sub);
+            assert_eq!(
+                message.is_some(),
+                expected.is_some(),
+                "{message:?}, {expected:?}"
+            );
+            let (Some(message), Some(expected)) = (message, expected) else {
                 let ended = matches!(receiver.try_recv(), Err(TryRecvError::Ended));
-                assert_eq!(ended, is_done);
+                assert_eq!(ended, was_done);
                 break;
-            }
+            };
+            // Compared with what the others see.
+            self.hands.see(sub, self.hands.event(&message).0);
+            self.model.subs[sub].seen.push(expected);
         }
         lock(&self.hands.slots)[slot] = Some(Handle::Receiver(receiver));
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 /// Ends what is not over yet, and checks everything.
 pub(crate) fn check(world: Arc<World>) {
@@ -68,15 +69,21 @@ fn end(world: &Arc<World>) -> Vec<Option<FinalMessage>> {
         let forward = forward.lock().unwrap().take();
         drop(forward);
     }
-    world.executor.run_until_idle();
     let records = world.records.lock().unwrap().clone();
     let join = |record: &Arc<Record>| {
         let future = record.join.lock().unwrap().take()?;
-        let last = wait(future);
+        let last = wait(world, future);
         has_let_go(record);
         Some(last)
     };
-    records.iter().map(join).collect()
+    let finals = records.iter().map(join).collect();
+    if world.has_own_bus {
+        let report = world.bus.shutdown().expect("this is no handler");
+        let is_over = report.is_complete() && report.workers_ended;
+        let is_over = is_over && report.receivers.is_empty() && report.executors.is_empty();
+        assert!(is_over, "L6: all was joined: {report:?}");
+    }
+    finals
 }
 
 struct Unpark(Thread);
@@ -87,14 +94,16 @@ impl Wake for Unpark {
     }
 }
 
-/// That it comes to an end is part of the check (L4).
-fn wait(future: JoinFuture) -> FinalMessage {
+/// That it comes to an end is part of the check (L4). A worker may only now hand over the task of one that it published
+/// to, so tasks are run all the while.
+fn wait(world: &World, future: JoinFuture) -> FinalMessage {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut future = pin!(future);
     loop {
+        world.executor.run_until_idle();
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(last) => return last,
-            Poll::Pending => thread::park(),
+            Poll::Pending => thread::park_timeout(Duration::from_micros(200)),
         }
     }
 }

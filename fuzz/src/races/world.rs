@@ -176,8 +176,10 @@ impl Publisher {
         }
         match receipt {
             Some(receipt) => *world.total.lock().unwrap() += receipt,
-            // What went before in the batch may have been offered.
-            None if count > 1 => world.lost_receipts.store(true, Ordering::SeqCst),
+            // What went before in the batch may have been offered; or some were, before the bus was shut down.
+            None if count > 1 || world.has_own_bus => {
+                world.lost_receipts.store(true, Ordering::SeqCst);
+            }
             None => {}
         }
         world.publishes.lock().unwrap().extend(publishes);
