@@ -13,11 +13,11 @@ use stasis_bus::{Bus, Delivery, OwnThread, Subscription, Topic, WaitStrategy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 /// So many messages each publisher sends before all wait for their delivery.
-const ROUND: u64 = 1_024;
+const ROUND: u64 = 4_096;
 
 /// Publishers and subscribers.
 const SHAPES: [(usize, usize); 6] = [(1, 1), (1, 8), (1, 64), (1, 512), (2, 1), (4, 8)];
@@ -35,17 +35,24 @@ struct Item {
     _rest: [u64; 6],
 }
 
-/// Who has received how much.
-#[derive(Default)]
+/// Who has received how much, and who waits for all of it.
 struct Ledger {
     received: AtomicU64,
+    waiting: Thread,
 }
 
 impl Ledger {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            received: AtomicU64::new(0),
+            waiting: std::thread::current(),
+        })
+    }
+
     fn wait_for(&self, total: u64) {
         // Acquire: what the subscribers did to their messages is behind us.
         while self.received.load(Ordering::Acquire) < total {
-            std::thread::sleep(Duration::from_micros(20));
+            std::thread::park();
         }
     }
 }
@@ -79,6 +86,7 @@ impl Check {
             self.ledger
                 .received
                 .fetch_add(self.round, Ordering::Release);
+            self.ledger.waiting.unpark();
         }
     }
 }
@@ -157,7 +165,7 @@ impl OnBus {
     fn new(shape: (usize, usize), delivery: &Delivery, room: Option<usize>) -> Self {
         let bus = Bus::new().expect("a bus");
         let topic = bus.topic("t").expect("a topic");
-        let ledger = Arc::default();
+        let ledger = Ledger::new();
         let (publishers, subscribers) = shape;
         let subscribe = |_| {
             let mut check = Check::new(publishers, &ledger);
@@ -205,7 +213,7 @@ struct OnChannels {
 
 impl OnChannels {
     fn new((publishers, subscribers): (usize, usize)) -> Self {
-        let ledger = Arc::default();
+        let ledger = Ledger::new();
         let (mut senders, mut threads) = (Vec::new(), Vec::new());
         for _ in 0..subscribers {
             let (sender, receiver) = crossbeam_channel::unbounded::<Arc<Item>>();

@@ -173,9 +173,12 @@ fn releases(kind: Kind, end: End) {
     for publisher in publishers {
         match join(&what, publisher) {
             Ok(receipt) => {
-                assert_eq!((receipt.offered(), receipt.closed()), (0, 1), "{what}");
+                // One that began too late, its thread being slow, has found nobody on the list.
+                assert_eq!(receipt.offered(), 0, "{what}");
+                assert!(receipt.closed() <= 1, "{what}");
                 assert!(!matches!(end, End::Shutdown), "{what}: an error (L6)");
             }
+            Err(PublishError::Closed(_)) => assert_eq!(reason, FinalReason::TopicClosed, "{what}"),
             Err(PublishError::ShutDown(message)) => {
                 assert!(message.get::<Item>().is_some());
                 assert!(matches!(end, End::Shutdown), "{what}");
@@ -222,6 +225,7 @@ fn inside_a_handler_it_spills_instead() {
         let stats = join(&what, begin);
         assert_eq!(stats.panics, 0, "{what}");
         assert_eq!(sub.stats().depth, 20, "{what}: kept beyond the capacity");
+        assert_eq!(sub.stats().past_limit, 18, "{what}: counted (R1b)");
         plug.open();
         let (last, _) = sub.finish();
         assert_eq!(sub.log.values(), Vec::from_iter(0..20), "{what}");

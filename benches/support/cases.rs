@@ -62,6 +62,8 @@ pub(crate) const CASES: &[Case] = &[
     case("publish, 1 inline, handled", inline),
     case("publish and handle, 1 on an executor", executor),
     case("has_subscribers_for, 64 of another type", asking),
+    case("subscribe and unsubscribe beside 10", || churn(10)),
+    case("subscribe and unsubscribe beside 100000", || churn(100_000)),
 ];
 
 /// Runs the case of that name.
@@ -242,4 +244,15 @@ fn asking() {
         assert!(!black_box(topic.has_subscribers_for_payload::<Payload>()));
     };
     count(&mut ask, || ());
+}
+
+fn churn(others: usize) {
+    let (_bus, topic) = bus_and_topic();
+    let others = receivers(&topic, others);
+    let mut subscribe = || {
+        drop(black_box(topic.subscribe().receiver()).expect("a receiver"));
+    };
+    count(&mut subscribe, || ());
+    // To take them off one by one is not what is counted.
+    std::mem::forget(others);
 }

@@ -98,7 +98,7 @@ impl<T: Pointer> Ring<T> {
     ///
     /// # Panics
     /// If `slots` is zero: callers check what users ask for.
-    #[cfg(any(test, loom, feature = "internals"))]
+    #[cfg(any(loom, feature = "internals"))]
     pub fn new(slots: usize) -> Self {
         Self::around(Padding::default(), slots)
     }
@@ -142,13 +142,6 @@ impl<T: Pointer, B> Ring<T, B> {
     /// `pinned` keeps a spill queue alive that the consumer retires meanwhile.
     #[inline]
     pub fn push(&self, item: T, limit: u64, pinned: &impl Pinned) -> Push<T> {
-        let mut item = Some(item);
-        let quick = self.push_quickly(|| item.take().expect("called once"), limit);
-        let item = match (quick, item) {
-            (Some(push), _) => return push,
-            (None, Some(item)) => item,
-            (None, None) => unreachable!("not called, so it is still here"),
-        };
         match self.claim(limit) {
             Claim::Position(seen, place) => self.write(seen, place, item, pinned),
             Claim::Full => Push::Full(item),
@@ -161,7 +154,7 @@ impl<T: Pointer, B> Ring<T, B> {
     #[inline(always)]
     pub fn push_quickly(&self, item: impl FnOnce() -> T, limit: u64) -> Option<Push<T>> {
         let seen = self.tail.peek();
-        if seen.is_closed() || !self.has_room(seen, limit) {
+        if seen.is_closed() || self.waiting(seen) >= limit.min(self.slots.len() as u64) {
             return None;
         }
         self.tail.claim(seen, Place::Ring).ok()?;
@@ -170,20 +163,20 @@ impl<T: Pointer, B> Ring<T, B> {
         Some(pushed(seen, at))
     }
 
-    /// True if there is room in the ring for `seen`'s position, as far as producers know how far the
-    /// consumer has come.
+    /// How many wait if `seen` is the tail, as far as producers know how far the consumer has come: at
+    /// least so many as do; or an absurd number if that is further than the tail, which is old then.
     #[inline(always)]
-    fn has_room(&self, seen: Tail, limit: u64) -> bool {
+    fn waiting(&self, seen: Tail) -> u64 {
         // Acquire: with how far the consumer has come, the nulls that it wrote there (through the Release in
         // `refresh_freed`, and that of `publish_freed` before it).
         let freed = self.freed_seen.load(Ordering::Acquire);
-        seen.position().wrapping_sub(freed) < limit.min(self.slots.len() as u64)
+        seen.position().wrapping_sub(freed)
     }
 
     #[inline(always)]
     fn write_slot(&self, at: u64, item: T) {
         let slot = self.slot(at);
-        // Relaxed: only we write here now, and the consumer's null is behind us (Acquire in `has_room`, or in
+        // Relaxed: only we write here now, and the consumer's null is behind us (Acquire in `waiting`, or in
         // `refresh_freed`).
         debug_assert!(slot.load(Ordering::Relaxed).is_null());
         // Release: what the item points to is visible to `pop`.
@@ -241,11 +234,10 @@ impl<T: Pointer, B> Ring<T, B> {
     fn room(&self, seen: Tail, limit: u64) -> Room {
         let position = seen.position();
         let slots = self.slots.len() as u64;
-        if self.has_room(seen, limit) {
+        let waiting = self.waiting(seen);
+        if waiting < slots.min(limit) {
             return Room::In(Place::Ring);
         }
-        // Relaxed: what it says about the ring's slots was looked at above; it may be older than what is.
-        let waiting = position.wrapping_sub(self.freed_seen.load(Ordering::Relaxed));
         let overdue = position % SPILL_REFRESH == 0 || !seen.is_spilling();
         if waiting < limit && !overdue {
             return Room::In(Place::Spill);

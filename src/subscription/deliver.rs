@@ -20,8 +20,8 @@ pub(crate) const DELIVERY_BUDGET: u32 = 128;
 /// How often a run looks again at a position that is claimed but not written, before it does something else.
 const UNWRITTEN_LOOKS: u32 = 8;
 
-/// How long whoever runs a subscription sleeps before it looks at such a position again: doubled from try to try,
-/// from the first to the second.
+/// How long whoever runs a subscription sleeps before it looks at such a position again: doubled from try
+/// to try, from the first to the second.
 const STALLED_SLEEP: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
 
 /// How long to sleep after so many tries that came to an unwritten position.

@@ -219,8 +219,8 @@ impl Receiver {
         next
     }
 
-    /// A publisher is between two instructions, or was preempted there. The longer it takes, the longer this sleeps,
-    /// but not in a poll, which keeps other tasks waiting.
+    /// A publisher is between two instructions, or was preempted there. The longer it takes, the longer
+    /// this sleeps, but not in a poll, which keeps other tasks waiting.
     fn look_again(&self, is_poll: bool) {
         match self.unwritten.checked_sub(LOOKS_BEFORE_SLEEP) {
             None => thread::yield_now(),

@@ -208,9 +208,19 @@ pub(crate) struct Parts {
 pub(crate) struct Place(AtomicU64);
 
 impl Place {
-    pub(crate) fn get(&self) -> u64 {
+    /// It was taken off the list, and never comes back.
+    const NOWHERE: u64 = u64::MAX;
+
+    /// Where it may be; `None` if it was taken off.
+    pub(crate) fn get(&self) -> Option<u64> {
         // Relaxed: a hint, under the topic's control lock.
-        self.0.load(Ordering::Relaxed)
+        let place = self.0.load(Ordering::Relaxed);
+        (place != Self::NOWHERE).then_some(place)
+    }
+
+    /// It was taken off the list: nobody looks through all of it again.
+    pub(crate) fn leave(&self) {
+        self.set(Self::NOWHERE);
     }
 
     pub(crate) fn set(&self, place: u64) {

@@ -139,6 +139,7 @@ impl Node {
         };
         let new = (new.len() > 0).then_some(new);
         self.listing.replace(new, &guard);
+        subscriber.place.leave();
         drop(control);
         subscribers::retire(vec![Arc::clone(subscriber)], &guard);
         true
@@ -182,6 +183,10 @@ impl Node {
         subscriber.figures.set_counted();
         // Not the last reference: the caller has one.
         ended.ending.remove(&subscriber.id);
+        if ended.ending.is_empty() {
+            // A map that was used keeps a node of 192 bytes when it is empty.
+            ended.ending = BTreeMap::new();
+        }
         let totals = &mut ended.totals;
         totals.filtered += subscriber.mailbox.figure(|seldom| &seldom.filtered);
         totals.shed += subscriber.mailbox.figure(|seldom| &seldom.shed);

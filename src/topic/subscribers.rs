@@ -11,10 +11,12 @@ use crate::epoch::{self, Guard};
 use crate::message::{CHANGE, TypeInfo};
 use crate::subscription::state::Subscriber;
 use crate::sync::unmodelled::Arc;
+use smallvec::SmallVec;
 use std::ptr::NonNull;
 
-/// How many entries a chunk has at most: a change copies one chunk and one pointer a chunk.
-const CHUNK: usize = 512;
+/// How many entries a chunk has at most: a change copies one chunk, and one pointer a chunk, whose
+/// reference it counts. With 100,000 entries the one takes about as long as the other.
+const CHUNK: usize = 1_024;
 
 /// One subscriber on a list. The reference that keeps it alive is leaked when it is listed, and retired
 /// when it is taken off, so it outlives every pin under which the list could be loaded.
@@ -93,9 +95,9 @@ impl List {
         self.chunks.get(index / CHUNK)?.get(index % CHUNK).copied()
     }
 
-    /// Where a subscriber is: where it says that it is, or by looking through all.
+    /// Where a subscriber is: where it says that it is, or by looking through all, unless it was taken off.
     fn find(&self, subscriber: &Subscriber) -> Option<usize> {
-        let hint = subscriber.place.get() as usize;
+        let hint = subscriber.place.get()? as usize;
         if self.entry(hint).is_some_and(|entry| entry.same(subscriber)) {
             return Some(hint);
         }
@@ -139,7 +141,7 @@ impl List {
 }
 
 /// All subscribers of a topic, by what they want.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Those that want every type but the bus's own.
     general: List,
@@ -220,61 +222,54 @@ impl Listing {
         let entry = Entry::of(subscriber);
         // The list's own reference: see `retire`.
         std::mem::forget(Arc::clone(subscriber));
-        let mut new = self.clone();
-        new.len += 1;
-        if subscriber.is_slow {
-            new.slow = new.slow.with(entry);
-            return new;
-        }
-        if subscriber.types.accepted().is_empty() {
-            new.general = new.general.with(entry);
-        }
-        for id in subscriber.types.ids() {
-            new.change_typed(id, |list| list.with(entry));
-        }
-        new
+        self.changed(subscriber, self.len + 1, |list| list.with(entry))
     }
 
     /// Without that one, if it is here. Whoever publishes the new list gives the reference to [`retire`].
     pub(super) fn without(&self, subscriber: &Arc<Subscriber>) -> Option<Self> {
-        let mut new = self.clone();
         let mut found = false;
-        let mut take = |list: &List| {
+        let new = self.changed(subscriber, self.len.saturating_sub(1), |list| {
             let index = list.find(subscriber);
             found |= index.is_some();
             index.map_or_else(|| list.clone(), |index| list.without(index))
-        };
-        if subscriber.is_slow {
-            new.slow = take(&new.slow);
-        } else {
-            if subscriber.types.accepted().is_empty() {
-                new.general = take(&new.general);
-            }
-            for id in subscriber.types.ids() {
-                new.change_typed(id, &mut take);
-            }
-        }
-        new.len -= usize::from(found);
+        });
         found.then_some(new)
     }
 
-    fn change_typed(&mut self, id: u32, change: impl FnOnce(&List) -> List) {
-        let mut by_type = std::mem::take(&mut self.by_type).into_vec();
-        match by_type.binary_search_by_key(&id, |(id, _)| *id) {
-            Ok(index) => {
-                by_type[index].1 = change(&by_type[index].1);
-                if by_type[index].1.is_empty() {
-                    by_type.remove(index);
-                }
-            }
-            Err(index) => {
-                let list = change(&List::default());
-                if !list.is_empty() {
-                    by_type.insert(index, (id, list));
-                }
+    /// The lists that a subscriber belongs on are changed, the others copied: no list is copied to be
+    /// changed, for a copy counts one more reference of each chunk.
+    fn changed(
+        &self,
+        subscriber: &Subscriber,
+        len: usize,
+        mut change: impl FnMut(&List) -> List,
+    ) -> Self {
+        let is_slow = subscriber.is_slow;
+        let is_general = !is_slow && subscriber.types.accepted().is_empty();
+        let mut change_if = |applies, list: &List| {
+            if applies { change(list) } else { list.clone() }
+        };
+        let ids: SmallVec<[u32; 4]> = match is_slow {
+            true => SmallVec::new(),
+            false => subscriber.types.ids().collect(),
+        };
+        let mut by_type: Vec<(u32, List)> = self
+            .by_type
+            .iter()
+            .map(|(id, list)| (*id, change_if(ids.contains(id), list)))
+            .collect();
+        for id in &ids {
+            if let Err(index) = by_type.binary_search_by_key(id, |(id, _)| *id) {
+                by_type.insert(index, (*id, change_if(true, &List::default())));
             }
         }
-        self.by_type = by_type.into();
+        by_type.retain(|(_, list)| !list.is_empty());
+        Self {
+            general: change_if(is_general, &self.general),
+            slow: change_if(is_slow, &self.slow),
+            by_type: by_type.into(),
+            len,
+        }
     }
 }
 
