@@ -225,6 +225,7 @@ fn inside_a_handler_it_spills_instead() {
         let stats = join(&what, begin);
         assert_eq!(stats.panics, 0, "{what}");
         assert_eq!(sub.stats().depth, 20, "{what}: kept beyond the capacity");
+        assert_eq!(sub.stats().past_limit, 18, "{what}: counted (R1b)");
         plug.open();
         let (last, _) = sub.finish();
         assert_eq!(sub.log.values(), Vec::from_iter(0..20), "{what}");

@@ -32,6 +32,8 @@ pub(crate) struct Seldom {
     pub(crate) conflated: Counter,
     /// By publishers and the consumer: declined by the closure.
     pub(crate) filtered: Counter,
+    /// By publishers that must not wait: kept past the limit of a mailbox that blocks its publishers.
+    pub(crate) past_limit: Counter,
     /// By publishers: panics of the filter or the key function.
     pub(crate) hook_panics: Counter,
     /// By the consumer.
@@ -55,6 +57,7 @@ impl Gaps {
                 shed: Counter::default(),
                 conflated: Counter::default(),
                 filtered: Counter::default(),
+                past_limit: Counter::default(),
                 hook_panics: Counter::default(),
                 discarded: Counter::default(),
                 panics: Counter::default(),

@@ -22,6 +22,9 @@ pub struct SubscriptionStats {
     pub shed: u64,
     /// Messages that a newer one of the same key took the place of.
     pub conflated: u64,
+    /// Messages that a mailbox which blocks its publishers kept past its limit, because they came from
+    /// inside a handler or a worker, where nobody waits (R1b).
+    pub past_limit: u64,
     /// Messages that its handler or its receiver got out of the mailbox; gap notices and the final message
     /// are not counted.
     pub delivered: u64,
@@ -59,6 +62,7 @@ impl SubscriptionStats {
             filtered: mailbox.figure(|seldom| &seldom.filtered),
             shed: mailbox.figure(|seldom| &seldom.shed),
             conflated: mailbox.figure(|seldom| &seldom.conflated),
+            past_limit: mailbox.figure(|seldom| &seldom.past_limit),
             delivered: figures.delivered.get(),
             discarded: mailbox.figure(|seldom| &seldom.discarded),
             panics: mailbox.figure(|seldom| &seldom.panics)

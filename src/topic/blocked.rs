@@ -131,6 +131,9 @@ impl Blocked {
             match offered {
                 Offered::Queued(duty) => {
                     receipt.offered += 1;
+                    if matches!(patience, Patience::Spill) {
+                        subscriber.mailbox.seldom().past_limit.add(1);
+                    }
                     self.leave(&subscriber);
                     duty.into_iter().for_each(Duty::submit);
                 }
