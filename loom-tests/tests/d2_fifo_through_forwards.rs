@@ -100,6 +100,26 @@ fn on_two_topics_in_turn_while_they_are_received() {
 }
 
 #[test]
+fn two_publish_what_lives_behind_the_ring() {
+    phased("d2_fifo_through_forwards, behind the ring", 40_000, || {
+        let scene = Scene::new();
+        let mut receiver = scene.c.subscribe().capacity(1).receiver().unwrap();
+        scene.c.publish(Note::new(9, 0)).unwrap();
+        let (a, b) = (scene.a.clone(), scene.b.clone());
+        race(
+            &scene.c,
+            [
+                Box::new(move || a.publish(Note::new(0, 0)).unwrap()),
+                Box::new(move || b.publish(Note::new(1, 0)).unwrap()),
+            ],
+        );
+        scene.a.publish(Note::new(0, 1)).unwrap();
+        let got = drain(&mut receiver);
+        assert_order(&got, &[(0, 0), (0, 1), (1, 0), (9, 0)]);
+    });
+}
+
+#[test]
 fn the_second_after_it_has_heard_from_the_first() {
     phased("d2_fifo_through_forwards, heard from", 1_000, || {
         let scene = Scene::new();

@@ -3,7 +3,8 @@
 //!
 //! Mutants: a gap that nobody is notified of, a park that does not look at NOTIFIED, a notify without
 //! Release, a notice one message late, a notice only when nothing follows, a gap that counts one whatever
-//! was shed, books that stay open after the last notice, the oldest booked only after the push.
+//! was shed, books that stay open after the last notice, books that are sealed by load and store, the
+//! oldest booked only after the push.
 #![cfg(loom)]
 
 use loom_tests::{Got, Journal, Note, Role, Tag, assert_final_last, lost, notes, phased, race};

@@ -2,8 +2,8 @@
 //! and then exactly one final message, whose totals are right.
 //!
 //! Mutants: a close by load and store, a close that leaves the duty of a parked consumer with nobody, a
-//! claim that ignores the close, a park that ignores it, an end that is told before what is claimed is
-//! written.
+//! claim that ignores the close, a quick push that does, a park that does, an end that is told before
+//! what is claimed is written.
 #![cfg(loom)]
 
 use loom_tests::{Got, Journal, Note, assert_final_last, notes, phased, race};
