@@ -42,6 +42,7 @@ pub struct SubscriptionBuilder {
     accepted: Vec<&'static TypeInfo>,
     changes: bool,
     filter: Option<FilterFn>,
+    filters_late: bool,
     marks: Option<(u64, u64)>,
     hooks: Hooks,
     panic_policy: PanicPolicy,
@@ -74,6 +75,7 @@ impl SubscriptionBuilder {
             accepted: Vec::new(),
             changes: false,
             filter: None,
+            filters_late: false,
             marks: None,
             hooks: Hooks::default(),
             panic_policy: PanicPolicy::default(),
@@ -106,6 +108,14 @@ impl SubscriptionBuilder {
     /// panics, the message does not pass. Notices of the bus always pass.
     pub fn filter(mut self, filter: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Box::new(filter));
+        self
+    }
+
+    /// The closure filter runs where the handler does, right before it and never twice at once, instead of on
+    /// publishers' threads. What it declines has been through the mailbox, then. For filters that depend on
+    /// what was delivered before, or cost too much for publishers.
+    pub fn filter_on_delivery(mut self) -> Self {
+        self.filters_late = true;
         self
     }
 
@@ -390,7 +400,7 @@ impl SubscriptionBuilder {
         let total_order = self.alive.node.has_total_order();
         let marks = self.marks.map(|(high, low)| Marks::new(high, low));
         let mailbox = Mailbox::new(&self.overflow, self.capacity, marks, &core.budget);
-        let filters_itself = self.filter.is_some() && total_order;
+        let filters_itself = self.filter.is_some() && (total_order || self.filters_late);
         self.hooks.filter = self.filter.take();
         if let Overflow::Conflate(Conflate(key)) = self.overflow {
             self.hooks.key = Some(key);
