@@ -2,6 +2,7 @@
 //! is the safe face of [`payload`]; how messages get to anybody is not decided here.
 
 mod control;
+mod format;
 mod header;
 mod message_type;
 mod payload;
@@ -12,6 +13,7 @@ mod timestamp;
 mod tests;
 
 pub use control::{ChangeKind, FinalMessage, FinalReason, Gap, SubscriptionChange};
+pub use format::{Format, Formatter, Rendering, Sanitizer, Subject};
 pub use header::{MessageId, Origin};
 pub use message_type::{MessageType, TypeInfo};
 pub use receipt::Receipt;

@@ -15,7 +15,7 @@ use crate::subscription::mailbox::{Left, Refusal};
 use crate::subscription::parcel::{Envelope, Parcel};
 use crate::subscription::scope;
 use crate::subscription::state::{Duty, Offered, Subscriber};
-use crate::sync::unmodelled::{Arc, Weak};
+use crate::sync::unmodelled::Arc;
 use crate::sync::{MutexGuard, catch};
 use smallvec::SmallVec;
 use std::ptr;
@@ -278,7 +278,16 @@ fn prepare(
             receipt.filtered += u64::from(!message.info().is_control());
             continue;
         }
-        let Some(hooks) = subscriber.hooks.as_ref().and_then(Weak::upgrade) else {
+        let Some(hooks) = &subscriber.hooks else {
+            // It is here for the formats that it wants.
+            ready.push(Ready {
+                subscriber,
+                alive,
+                key: None,
+            });
+            continue;
+        };
+        let Some(hooks) = hooks.upgrade() else {
             receipt.closed += 1;
             continue;
         };
