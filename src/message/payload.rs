@@ -71,7 +71,8 @@ impl<T: Send + Sync + 'static> VTableOf<T> {
 /// A payload whose drop panics is contained (R2); its memory is freed all the same.
 ///
 /// # Safety
-/// `header` came from [`Erased::allocate`] of a `T` and an `E`, and the caller owns a handle, which is given up.
+/// `header` came from [`Erased::allocate`] of a `T` and an `E`, and the caller owns a handle, which is given
+/// up.
 unsafe fn release<T, E>(header: NonNull<Header>) {
     // SAFETY: guaranteed by caller; `Inner` begins with its header
     let arc = unsafe { PayloadArc::<Inner<T, E>>::from_raw(header.as_ptr().cast()) };
