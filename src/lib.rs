@@ -28,8 +28,9 @@ pub use error::{
     WaitError, WouldDeadlock,
 };
 pub use message::{
-    ChangeKind, FinalMessage, FinalReason, Gap, Key, KeyKind, KeyRef, Message, MessageCell,
-    MessageId, MessageType, Origin, Receipt, SubscriptionChange, Timestamp, TypeInfo,
+    ChangeKind, FinalMessage, FinalReason, Format, Formatter, Gap, Key, KeyKind, KeyRef, Message,
+    MessageCell, MessageId, MessageType, Origin, Receipt, Rendering, Sanitizer, Subject,
+    SubscriptionChange, Timestamp, TypeInfo,
 };
 pub use stats::Durations;
 pub use subscription::{

@@ -3,6 +3,7 @@
 
 mod cell;
 mod control;
+mod format;
 mod header;
 mod key;
 mod message_type;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use cell::MessageCell;
 pub use control::{ChangeKind, FinalMessage, FinalReason, Gap, SubscriptionChange};
+pub use format::{Format, Formatter, Rendering, Sanitizer, Subject};
 pub use header::{MessageId, Origin};
 pub use key::{Key, KeyKind, KeyRef};
 pub use message_type::{MessageType, TypeInfo};

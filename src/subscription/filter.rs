@@ -3,7 +3,7 @@
 //! borrows it through a weak reference, and takes the subscription for closed if it is gone.
 
 use super::options::Congestion;
-use crate::message::{CHANGE, Key, Message, TypeInfo};
+use crate::message::{CHANGE, Format, Key, Message, TypeInfo};
 
 pub(crate) type FilterFn = Box<dyn Fn(&Message) -> bool + Send + Sync>;
 pub(crate) type KeyFn = Box<dyn Fn(&Message) -> Key + Send + Sync>;
@@ -37,6 +37,15 @@ pub(crate) enum TypeFilter {
         changes: bool,
         infos: Box<Box<[&'static TypeInfo]>>,
     },
+    /// Those types, and all that have one of the formats, in use already or not.
+    Formats { changes: bool, wanted: Box<Wanted> },
+}
+
+/// See [`TypeFilter::Formats`].
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    infos: Vec<&'static TypeInfo>,
+    formats: Vec<&'static Format>,
 }
 
 impl TypeFilter {
@@ -52,13 +61,40 @@ impl TypeFilter {
         }
     }
 
-    /// The types, sorted by number. Empty: every type but the bus's own.
+    /// Of those types, or with one of those formats.
+    pub(crate) fn with_formats(
+        accepted: Vec<&'static TypeInfo>,
+        formats: Vec<&'static Format>,
+        changes: bool,
+    ) -> Self {
+        if formats.is_empty() {
+            return Self::new(accepted, changes);
+        }
+        let infos = accepted;
+        Self::Formats {
+            changes,
+            wanted: Box::new(Wanted { infos, formats }),
+        }
+    }
+
+    /// Whether a type that is not the bus's own is among them.
+    #[inline]
+    pub(crate) fn wants(&self, info: &TypeInfo) -> bool {
+        if let Self::Formats { wanted, .. } = self {
+            return wanted.infos.contains(&info)
+                || wanted.formats.iter().any(|format| info.has_format(format));
+        }
+        self.accepted().is_empty() || self.accepted().contains(&info)
+    }
+
+    /// The types, sorted by number. Empty: every type but the bus's own, or such as have a format.
     #[inline]
     pub(crate) fn accepted(&self) -> &[&'static TypeInfo] {
         match self {
             Self::Any { .. } => &[],
             Self::One { info, .. } => std::slice::from_ref(info),
             Self::Several { infos, .. } => infos,
+            Self::Formats { wanted, .. } => &wanted.infos,
         }
     }
 
@@ -66,9 +102,10 @@ impl TypeFilter {
     #[inline]
     pub(crate) fn changes(&self) -> bool {
         match *self {
-            Self::Any { changes } | Self::One { changes, .. } | Self::Several { changes, .. } => {
-                changes
-            }
+            Self::Any { changes }
+            | Self::One { changes, .. }
+            | Self::Several { changes, .. }
+            | Self::Formats { changes, .. } => changes,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::subscription::filter::Hooks;
 use crate::subscription::scope;
 use crate::subscription::state::Subscriber;
 use crate::sync::catch;
-use crate::sync::unmodelled::{Arc, Weak};
+use crate::sync::unmodelled::Arc;
 use smallvec::SmallVec;
 
 /// A subscriber for which code of the user's has to run before it can be offered a message.
@@ -61,7 +61,16 @@ pub(super) fn prepare(
             receipt.filtered += u64::from(!message.info().is_control());
             continue;
         }
-        let Some(hooks) = subscriber.hooks.as_ref().and_then(Weak::upgrade) else {
+        let Some(hooks) = &subscriber.hooks else {
+            // It is here for the formats that it wants.
+            ready.push(Ready {
+                subscriber,
+                alive,
+                key: None,
+            });
+            continue;
+        };
+        let Some(hooks) = hooks.upgrade() else {
             receipt.closed += 1;
             continue;
         };

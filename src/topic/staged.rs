@@ -36,8 +36,8 @@ impl Staged {
 
     /// Offers the message to everybody. Runs no code of the user's, and waits for nobody, so it is legal
     /// under a lock that others who publish in the same way take too: all subscriptions get their messages
-    /// in one order then. A mailbox that blocks its publishers takes the message past its capacity, which is counted
-    /// (R1b).
+    /// in one order then. A mailbox that blocks its publishers takes the message past its capacity, which is
+    /// counted (R1b).
     pub fn offer(self) -> Offered {
         let Self {
             alive,

@@ -3,7 +3,7 @@
 use super::node::Alive;
 use crate::error::{MAX_NAME_LEN, SubscribeError};
 use crate::message::{
-    CHANGE, ChangeKind, FinalMessage, Gap, Message, MessageType, TypeInfo, default_type,
+    CHANGE, ChangeKind, FinalMessage, Format, Gap, Message, MessageType, TypeInfo, default_type,
 };
 use crate::subscription::consumer::{
     Asides, Batch, Consumer, ConsumerCell, FinalFn, GapFn, Handler,
@@ -40,6 +40,7 @@ pub struct SubscriptionBuilder {
     capacity: usize,
     batch: usize,
     accepted: Vec<&'static TypeInfo>,
+    formats: Vec<&'static Format>,
     changes: bool,
     filter: Option<FilterFn>,
     filters_late: bool,
@@ -73,6 +74,7 @@ impl SubscriptionBuilder {
             capacity: DEFAULT_CAPACITY,
             batch: DEFAULT_BATCH,
             accepted: Vec::new(),
+            formats: Vec::new(),
             changes: false,
             filter: None,
             filters_late: false,
@@ -100,6 +102,30 @@ impl SubscriptionBuilder {
     /// Only messages whose payload is a `T` under its default type, and of the others accepted.
     pub fn accept_payload<T: Send + Sync + 'static>(mut self) -> Self {
         self.accepted.push(default_type::<T>());
+        self
+    }
+
+    /// Only messages whose type has that format, and those of the types accepted besides. Decided before the
+    /// mailbox as well, also for types that come into use later. Each publish looks at such a subscription,
+    /// and looks up the topic's list twice for it, as for a closure filter.
+    ///
+    /// ```
+    /// # use stasis_bus::{Bus, Format, Formatter, MessageType};
+    /// # let bus = Bus::new()?;
+    /// # let topic = bus.topic("numbers")?;
+    /// static TEXT: Format = Format::new("text");
+    /// static COUNT: MessageType<u32> = MessageType::with_formats(
+    ///     "count",
+    ///     &[Formatter::new(&TEXT, |count, _| Some(count.to_string()))],
+    /// );
+    /// let mut texts = topic.subscribe().accept_format(&TEXT).receiver()?;
+    /// topic.publish("not text")?;
+    /// topic.publish(COUNT.message(7))?;
+    /// assert_eq!(texts.recv()?.render(&TEXT).as_deref(), Some("7"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn accept_format(mut self, format: &'static Format) -> Self {
+        self.formats.push(format);
         self
     }
 
@@ -187,7 +213,8 @@ impl SubscriptionBuilder {
 
     /// Subscribes a handler. One for `&Message` gets everything that was accepted, gap notices in their
     /// places, and the final message as the last of all. One for `&T` gets payloads of type `T`: those
-    /// under its default type, unless [`accept`](Self::accept) says otherwise.
+    /// under its default type, unless [`accept`](Self::accept) or [`accept_format`](Self::accept_format)
+    /// says otherwise.
     ///
     /// ```
     /// # use stasis_bus::{Bus, Message};
@@ -219,7 +246,7 @@ impl SubscriptionBuilder {
                 }
             })
         } else {
-            if self.accepted.is_empty() {
+            if self.accepted.is_empty() && self.formats.is_empty() {
                 self.accepted.push(default_type::<T>());
             }
             Box::new(move |message: &Message| {
@@ -245,6 +272,7 @@ impl SubscriptionBuilder {
         F: FnMut(&T) + Send + 'static,
     {
         self.accepted = vec![message_type.info()];
+        self.formats.clear();
         self.run(handler)
     }
 
@@ -405,7 +433,9 @@ impl SubscriptionBuilder {
         if let Overflow::Conflate(Conflate(key)) = self.overflow {
             self.hooks.key = Some(key);
         }
-        let is_slow = self.hooks.key.is_some() || (self.hooks.filter.is_some() && !filters_itself);
+        let is_slow = self.hooks.key.is_some()
+            || (self.hooks.filter.is_some() && !filters_itself)
+            || !self.formats.is_empty();
         let hooks = (!self.hooks.is_empty()).then(|| Arc::new(self.hooks));
         self.accepted.sort_by_key(|info| info.id());
         self.accepted.dedup();
@@ -430,7 +460,7 @@ impl SubscriptionBuilder {
             consumer: ConsumerCell::new(consumer),
             wake,
             hooks: hooks.as_ref().map(Arc::downgrade),
-            types: TypeFilter::new(self.accepted, self.changes),
+            types: TypeFilter::with_formats(self.accepted, self.formats, self.changes),
             is_slow,
             filters_itself,
             id,

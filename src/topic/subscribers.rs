@@ -148,7 +148,8 @@ pub(super) struct Listing {
     general: List,
     /// Those that want certain types, by the number of the type, sorted.
     by_type: Box<[(u32, List)]>,
-    /// Those for which a publisher has to run code of the user's first, whatever they want.
+    /// Those for which a publisher has to run code of the user's first, or to look at more than the type's
+    /// number, whatever they want.
     slow: List,
     /// What publishers run.
     taps: Box<[Weak<TapInner>]>,
@@ -316,7 +317,7 @@ pub(super) fn accepts(subscriber: &Subscriber, info: &TypeInfo) -> bool {
     if info.is_control() {
         return types.changes() && *info == *CHANGE.info();
     }
-    types.accepted().is_empty() || types.accepted().contains(&info)
+    types.wants(info)
 }
 
 /// Gives back the references that listing these subscribers leaked, once no pin can see the list.
