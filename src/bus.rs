@@ -1,13 +1,13 @@
 //! The bus: where topics come from, and how all of it ends.
 
 use crate::builder::BusBuilder;
-use crate::error::{BuildError, MAX_NAME_LEN, TopicError, WaitError};
+use crate::error::{BuildError, TopicError, WaitError};
 use crate::message::{FinalReason, Origin};
 use crate::subscription::scope;
 use crate::subscription::state::{Subscriber, Wake};
 use crate::sync::unmodelled::Arc;
 use crate::topic::core::Core;
-use crate::topic::{Topic, TopicStats};
+use crate::topic::{Topic, TopicStats, Topics, topics};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ impl Bus {
     /// # Errors
     /// [`TopicError`] for a name that is empty or too long, and after shutdown.
     pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
-        self.get_or_create(name, false)
+        topics::topic(self.core(), name, false)
     }
 
     /// As [`Bus::topic`], with total order (D7): all its subscriptions see what is offered to it in the same
@@ -79,7 +79,7 @@ impl Bus {
     /// # Errors
     /// As [`Bus::topic`], and [`TopicError::OtherOrder`] if the topic lives already, without total order.
     pub fn topic_with_total_order(&self, name: &str) -> Result<Topic, TopicError> {
-        let topic = self.get_or_create(name, true)?;
+        let topic = topics::topic(self.core(), name, true)?;
         if topic.has_total_order() {
             Ok(topic)
         } else {
@@ -91,31 +91,6 @@ impl Bus {
     #[must_use]
     pub fn get_topic(&self, name: &str) -> Option<Topic> {
         self.core().registry.get(name).map(Topic::new)
-    }
-
-    fn get_or_create(&self, name: &str, total_order: bool) -> Result<Topic, TopicError> {
-        self.check_name(name)?;
-        let core = self.core();
-        let alive = core.registry.get_or_create(core, name, total_order);
-        // A shutdown that began meanwhile either found it in the registry, or is seen here.
-        if core.is_shut_down() {
-            alive.close_all(FinalReason::Shutdown);
-            return Err(TopicError::ShutDown);
-        }
-        Ok(Topic::new(alive))
-    }
-
-    fn check_name(&self, name: &str) -> Result<(), TopicError> {
-        if name.is_empty() {
-            return Err(TopicError::EmptyName);
-        }
-        if name.len() > MAX_NAME_LEN {
-            return Err(TopicError::NameTooLong { len: name.len() });
-        }
-        if self.core().is_shut_down() {
-            return Err(TopicError::ShutDown);
-        }
-        Ok(())
     }
 
     /// Who this process is among those that share messages.
@@ -206,6 +181,18 @@ impl Bus {
             steals: pool.as_ref().map_or(0, |pool| pool.steals),
             wakeups: pool.as_ref().map_or(0, |pool| pool.wakeups),
         }
+    }
+}
+
+impl topics::sealed::Sealed for Bus {}
+
+impl Topics for Bus {
+    fn topic(&self, name: &str) -> Result<Topic, TopicError> {
+        Bus::topic(self, name)
+    }
+
+    fn get_topic(&self, name: &str) -> Option<Topic> {
+        Bus::get_topic(self, name)
     }
 }
 

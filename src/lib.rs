@@ -39,8 +39,8 @@ pub use subscription::{
     WaitStrategy,
 };
 pub use topic::{
-    Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Staged,
-    SubscriptionBuilder, SyncError, Tap, Topic, TopicStats,
+    Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Stage, Staged,
+    SubscriptionBuilder, SyncError, Tap, Topic, TopicStats, Topics,
 };
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may
