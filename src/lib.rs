@@ -18,11 +18,17 @@ mod subscription;
 
 mod topic;
 
+mod cache;
+
 mod builder;
 mod bus;
 
 pub use builder::{BusBuilder, DEFAULT_MESSAGE_BUDGET};
 pub use bus::{Bus, BusStats, ShutdownReport};
+pub use cache::{
+    Aggregate, CACHE_CLEAR, CACHE_UPDATE, Cache, CacheBuilder, CacheClear, CacheError, CacheUpdate,
+    CachingTopic, Dump, Snapshots,
+};
 pub use error::{
     BuildError, ForwardError, MAX_NAME_LEN, RecvError, SubscribeError, TopicError, TryRecvError,
     WaitError, WouldDeadlock,

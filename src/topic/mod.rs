@@ -198,9 +198,9 @@ impl Topic {
         Staged::new(&self.alive, into_message(payload))
     }
 
-    /// A stage for the moment: if there is nobody here or downstream for whom code of the user's has to be run
-    /// first, a message can be offered at once, without [`Topic::stage`] before the lock. For messages that
-    /// are only known under it. `None`: there is somebody, so the long way has to be gone.
+    /// A stage for the moment: if there is nobody here or downstream for whom code of the user's has to be
+    /// run first, a message can be offered at once, without [`Topic::stage`] before the lock. For messages
+    /// that are only known under it. `None`: there is somebody, so the long way has to be gone.
     ///
     /// ```
     /// # use stasis_bus::Bus;

@@ -50,8 +50,8 @@ impl Staged {
 }
 
 /// A place to offer from at once: see [`Topic::try_stage`](crate::Topic::try_stage). Who subscribes with a
-/// closure filter or a key function after it was made is offered nothing from it, so make it anew for each
-/// message, under the lock under which that is offered.
+/// closure filter or a key function after it was made is offered nothing from it, so make it anew each time,
+/// under the lock under which the message is offered.
 #[derive(Debug)]
 #[must_use = "a stage is there to offer from"]
 pub struct Stage<'a> {
@@ -68,7 +68,7 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// As [`Topic::stage`](crate::Topic::stage). The message is handed back: drop it where its payload may be
     /// dropped.
-    pub fn offer<T: Send + Sync + 'static>(self, payload: T) -> Result<Offered, PublishError> {
+    pub fn offer<T: Send + Sync + 'static>(&self, payload: T) -> Result<Offered, PublishError> {
         let message = publish::admit(self.alive, into_message(payload))?;
         Ok(offer(
             Arc::clone(self.alive),

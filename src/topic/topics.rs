@@ -6,8 +6,8 @@ use crate::error::{MAX_NAME_LEN, TopicError};
 use crate::message::FinalReason;
 use crate::sync::unmodelled::Arc;
 
-/// Where topics come from: a [`Bus`](crate::Bus), or any topic of one. What is built on topics (caching topics,
-/// the objects of an application) takes it, so that it can be made from either.
+/// Where topics come from: a [`Bus`](crate::Bus), or any topic of one. What is built on topics (caching
+/// topics, the objects of an application) takes it, so that it can be made from either.
 ///
 /// ```
 /// use stasis_bus::{Bus, Topic, TopicError, Topics};
