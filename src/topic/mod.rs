@@ -5,6 +5,7 @@ pub(crate) mod blocked;
 pub(crate) mod core;
 pub(crate) mod forward;
 pub(crate) mod node;
+pub(crate) mod place;
 pub(crate) mod publish;
 pub(crate) mod publish_async;
 pub(crate) mod publish_error;

@@ -18,6 +18,9 @@ use crate::sync::{Mutex, contain};
 use crate::worker::Pool;
 use std::collections::BTreeMap;
 
+/// So many of the bound forwards that lead to a topic are removed under one lock when it goes.
+const UNBOUND_AT_ONCE: usize = 64;
+
 /// See the module.
 pub(crate) struct Node {
     pub(super) listing: EpochCell<Listing>,
@@ -210,11 +213,19 @@ impl Alive {
         }
     }
 
-    /// Closes the topic, and ends all its subscriptions for that reason.
+    /// Closes the topic, and ends all its subscriptions for that reason, and the forwards that are bound to
+    /// it.
     pub(crate) fn close_all(&self, reason: FinalReason) {
         for subscriber in self.node.close() {
             self.close(&subscriber, reason);
         }
+        self.unbind();
+    }
+
+    /// Removes the forwards that are bound to the topic, which is closed or gone, so that no more of them
+    /// come. Not all under one lock: others have forwards to change meanwhile.
+    fn unbind(&self) {
+        while (self.core.topology.lock()).unbind_some(self.node.id, UNBOUND_AT_ONCE) {}
     }
 }
 
@@ -286,5 +297,6 @@ impl Home for Alive {
 impl Drop for Alive {
     fn drop(&mut self) {
         self.core.registry.forget(self);
+        self.unbind();
     }
 }
