@@ -3,11 +3,10 @@
 //! borrows it through a weak reference, and takes the subscription for closed if it is gone.
 
 use super::options::Congestion;
-use crate::message::{CHANGE, Message, TypeInfo};
-use std::fmt;
+use crate::message::{CHANGE, Format, Key, Message, TypeInfo};
 
 pub(crate) type FilterFn = Box<dyn Fn(&Message) -> bool + Send + Sync>;
-pub(crate) type KeyFn = Box<dyn Fn(&Message) -> ConflateKey + Send + Sync>;
+pub(crate) type KeyFn = Box<dyn Fn(&Message) -> Key + Send + Sync>;
 pub(crate) type CongestionFn = Box<dyn Fn(&Congestion) + Send + Sync>;
 
 /// See the module.
@@ -38,6 +37,15 @@ pub(crate) enum TypeFilter {
         changes: bool,
         infos: Box<Box<[&'static TypeInfo]>>,
     },
+    /// Those types, and all that have one of the formats, in use already or not.
+    Formats { changes: bool, wanted: Box<Wanted> },
+}
+
+/// See [`TypeFilter::Formats`].
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    infos: Vec<&'static TypeInfo>,
+    formats: Vec<&'static Format>,
 }
 
 impl TypeFilter {
@@ -53,13 +61,40 @@ impl TypeFilter {
         }
     }
 
-    /// The types, sorted by number. Empty: every type but the bus's own.
+    /// Of those types, or with one of those formats.
+    pub(crate) fn with_formats(
+        accepted: Vec<&'static TypeInfo>,
+        formats: Vec<&'static Format>,
+        changes: bool,
+    ) -> Self {
+        if formats.is_empty() {
+            return Self::new(accepted, changes);
+        }
+        let infos = accepted;
+        Self::Formats {
+            changes,
+            wanted: Box::new(Wanted { infos, formats }),
+        }
+    }
+
+    /// Whether a type that is not the bus's own is among them.
+    #[inline]
+    pub(crate) fn wants(&self, info: &TypeInfo) -> bool {
+        if let Self::Formats { wanted, .. } = self {
+            return wanted.infos.contains(&info)
+                || wanted.formats.iter().any(|format| info.has_format(format));
+        }
+        self.accepted().is_empty() || self.accepted().contains(&info)
+    }
+
+    /// The types, sorted by number. Empty: every type but the bus's own, or such as have a format.
     #[inline]
     pub(crate) fn accepted(&self) -> &[&'static TypeInfo] {
         match self {
             Self::Any { .. } => &[],
             Self::One { info, .. } => std::slice::from_ref(info),
             Self::Several { infos, .. } => infos,
+            Self::Formats { wanted, .. } => &wanted.infos,
         }
     }
 
@@ -67,9 +102,10 @@ impl TypeFilter {
     #[inline]
     pub(crate) fn changes(&self) -> bool {
         match *self {
-            Self::Any { changes } | Self::One { changes, .. } | Self::Several { changes, .. } => {
-                changes
-            }
+            Self::Any { changes }
+            | Self::One { changes, .. }
+            | Self::Several { changes, .. }
+            | Self::Formats { changes, .. } => changes,
         }
     }
 
@@ -77,86 +113,5 @@ impl TypeFilter {
     pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
         let changes = self.changes().then(|| CHANGE.id());
         self.accepted().iter().map(|info| info.id()).chain(changes)
-    }
-}
-
-/// The key by which messages are conflated: a number, a text or bytes.
-///
-/// ```
-/// use stasis_bus::ConflateKey;
-/// assert_eq!(ConflateKey::from("a"), ConflateKey::from(String::from("a")));
-/// assert_ne!(ConflateKey::from(1_u64), ConflateKey::from("1"));
-/// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ConflateKey(Key);
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Number(u128),
-    Text(Box<str>),
-    Bytes(Box<[u8]>),
-}
-
-impl fmt::Debug for ConflateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Key::Number(number) => number.fmt(f),
-            Key::Text(text) => text.fmt(f),
-            Key::Bytes(bytes) => bytes.fmt(f),
-        }
-    }
-}
-
-impl From<u32> for ConflateKey {
-    fn from(number: u32) -> Self {
-        Self(Key::Number(number.into()))
-    }
-}
-
-impl From<u64> for ConflateKey {
-    fn from(number: u64) -> Self {
-        Self(Key::Number(number.into()))
-    }
-}
-
-impl From<u128> for ConflateKey {
-    fn from(number: u128) -> Self {
-        Self(Key::Number(number))
-    }
-}
-
-impl From<usize> for ConflateKey {
-    fn from(number: usize) -> Self {
-        Self(Key::Number(number as u128))
-    }
-}
-
-impl From<i32> for ConflateKey {
-    fn from(number: i32) -> Self {
-        Self(Key::Number(number as u128))
-    }
-}
-
-impl From<&str> for ConflateKey {
-    fn from(text: &str) -> Self {
-        Self(Key::Text(text.into()))
-    }
-}
-
-impl From<String> for ConflateKey {
-    fn from(text: String) -> Self {
-        Self(Key::Text(text.into()))
-    }
-}
-
-impl From<&[u8]> for ConflateKey {
-    fn from(bytes: &[u8]) -> Self {
-        Self(Key::Bytes(bytes.into()))
-    }
-}
-
-impl From<Vec<u8>> for ConflateKey {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(Key::Bytes(bytes.into()))
     }
 }

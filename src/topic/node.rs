@@ -7,6 +7,7 @@ use super::core::{Core, Discarded, HandlerPanic};
 use super::forward::Route;
 use super::publish;
 use super::subscribers::{self, Listing};
+use super::tap::TapInner;
 use crate::epoch::{self, EpochCell};
 use crate::message::{CHANGE, ChangeKind, FinalReason};
 use crate::stats::Counter;
@@ -140,12 +141,40 @@ impl Node {
         let Some(new) = listing.without(subscriber) else {
             return false;
         };
-        let new = (new.len() > 0).then_some(new);
+        let new = (!new.is_empty()).then_some(new);
         self.listing.replace(new, &guard);
         subscriber.place.leave();
         drop(control);
         subscribers::retire(vec![Arc::clone(subscriber)], &guard);
         true
+    }
+
+    /// Lists a tap. False if the topic is closed.
+    pub(super) fn add_tap(&self, tap: Weak<TapInner>) -> bool {
+        let control = self.control.lock();
+        if self.is_closed() {
+            return false;
+        }
+        let guard = epoch::pin();
+        let new = match self.listing.load(&guard) {
+            Some(listing) => listing.with_tap(tap),
+            None => Listing::default().with_tap(tap),
+        };
+        self.listing.replace(Some(new), &guard);
+        drop(control);
+        true
+    }
+
+    /// Takes a tap off the list.
+    pub(super) fn remove_tap(&self, tap: &Arc<TapInner>) {
+        let control = self.control.lock();
+        let guard = epoch::pin();
+        if let Some(listing) = self.listing.load(&guard) {
+            let new = listing.without_tap(tap);
+            self.listing
+                .replace((!new.is_empty()).then_some(new), &guard);
+        }
+        drop(control);
     }
 
     /// Accepts nothing from here on. Gives those who were listed; each is still to be closed.
