@@ -300,6 +300,17 @@ impl RawDelivery {
         }
     }
 
+    /// `n` more deliveries.
+    ///
+    /// # Safety
+    /// The caller owns one delivery of this message.
+    pub(super) unsafe fn add(self, n: u32) {
+        // SAFETY: the caller's delivery keeps the message alive
+        let header = unsafe { self.0.as_ref() };
+        let added = header.deliveries.add(n as usize);
+        debug_assert_eq!(added, Added::Joined);
+    }
+
     /// One delivery becomes a message that owns it. No atomic operation.
     ///
     /// # Safety

@@ -3,11 +3,10 @@
 //! borrows it through a weak reference, and takes the subscription for closed if it is gone.
 
 use super::options::Congestion;
-use crate::message::{CHANGE, Format, Message, TypeInfo};
-use std::fmt;
+use crate::message::{CHANGE, Format, Key, Message, TypeInfo};
 
 pub(crate) type FilterFn = Box<dyn Fn(&Message) -> bool + Send + Sync>;
-pub(crate) type KeyFn = Box<dyn Fn(&Message) -> ConflateKey + Send + Sync>;
+pub(crate) type KeyFn = Box<dyn Fn(&Message) -> Key + Send + Sync>;
 pub(crate) type CongestionFn = Box<dyn Fn(&Congestion) + Send + Sync>;
 
 /// See the module.
@@ -114,86 +113,5 @@ impl TypeFilter {
     pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
         let changes = self.changes().then(|| CHANGE.id());
         self.accepted().iter().map(|info| info.id()).chain(changes)
-    }
-}
-
-/// The key by which messages are conflated: a number, a text or bytes.
-///
-/// ```
-/// use stasis_bus::ConflateKey;
-/// assert_eq!(ConflateKey::from("a"), ConflateKey::from(String::from("a")));
-/// assert_ne!(ConflateKey::from(1_u64), ConflateKey::from("1"));
-/// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ConflateKey(Key);
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Number(u128),
-    Text(Box<str>),
-    Bytes(Box<[u8]>),
-}
-
-impl fmt::Debug for ConflateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Key::Number(number) => number.fmt(f),
-            Key::Text(text) => text.fmt(f),
-            Key::Bytes(bytes) => bytes.fmt(f),
-        }
-    }
-}
-
-impl From<u32> for ConflateKey {
-    fn from(number: u32) -> Self {
-        Self(Key::Number(number.into()))
-    }
-}
-
-impl From<u64> for ConflateKey {
-    fn from(number: u64) -> Self {
-        Self(Key::Number(number.into()))
-    }
-}
-
-impl From<u128> for ConflateKey {
-    fn from(number: u128) -> Self {
-        Self(Key::Number(number))
-    }
-}
-
-impl From<usize> for ConflateKey {
-    fn from(number: usize) -> Self {
-        Self(Key::Number(number as u128))
-    }
-}
-
-impl From<i32> for ConflateKey {
-    fn from(number: i32) -> Self {
-        Self(Key::Number(number as u128))
-    }
-}
-
-impl From<&str> for ConflateKey {
-    fn from(text: &str) -> Self {
-        Self(Key::Text(text.into()))
-    }
-}
-
-impl From<String> for ConflateKey {
-    fn from(text: String) -> Self {
-        Self(Key::Text(text.into()))
-    }
-}
-
-impl From<&[u8]> for ConflateKey {
-    fn from(bytes: &[u8]) -> Self {
-        Self(Key::Bytes(bytes.into()))
-    }
-}
-
-impl From<Vec<u8>> for ConflateKey {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(Key::Bytes(bytes.into()))
     }
 }

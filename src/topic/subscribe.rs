@@ -43,6 +43,7 @@ pub struct SubscriptionBuilder {
     formats: Vec<&'static Format>,
     changes: bool,
     filter: Option<FilterFn>,
+    filters_late: bool,
     marks: Option<(u64, u64)>,
     hooks: Hooks,
     panic_policy: PanicPolicy,
@@ -76,6 +77,7 @@ impl SubscriptionBuilder {
             formats: Vec::new(),
             changes: false,
             filter: None,
+            filters_late: false,
             marks: None,
             hooks: Hooks::default(),
             panic_policy: PanicPolicy::default(),
@@ -132,6 +134,14 @@ impl SubscriptionBuilder {
     /// panics, the message does not pass. Notices of the bus always pass.
     pub fn filter(mut self, filter: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Box::new(filter));
+        self
+    }
+
+    /// The closure filter runs where the handler does, right before it and never twice at once, instead of on
+    /// publishers' threads. What it declines has been through the mailbox, then. For filters that depend on
+    /// what was delivered before, or cost too much for publishers.
+    pub fn filter_on_delivery(mut self) -> Self {
+        self.filters_late = true;
         self
     }
 
@@ -418,7 +428,7 @@ impl SubscriptionBuilder {
         let total_order = self.alive.node.has_total_order();
         let marks = self.marks.map(|(high, low)| Marks::new(high, low));
         let mailbox = Mailbox::new(&self.overflow, self.capacity, marks, &core.budget);
-        let filters_itself = self.filter.is_some() && total_order;
+        let filters_itself = self.filter.is_some() && (total_order || self.filters_late);
         self.hooks.filter = self.filter.take();
         if let Overflow::Conflate(Conflate(key)) = self.overflow {
             self.hooks.key = Some(key);
