@@ -18,6 +18,9 @@ mod subscription;
 
 mod topic;
 
+#[cfg(feature = "json")]
+pub mod json;
+
 mod builder;
 mod bus;
 
