@@ -94,14 +94,14 @@ impl Bus {
         self.core().registry.get(name).map(Topic::new)
     }
 
-    /// The aggregate topic of a pattern: every live topic whose name matches, now or later, is forwarded to it,
-    /// for as long as the aggregate lives. The same pattern gives the same aggregate while somebody has a
-    /// handle, a subscription or a forward of it.
+    /// The aggregate topic of a pattern: every live topic whose name matches, now or later, is forwarded to
+    /// it, for as long as the aggregate lives. The same pattern gives the same aggregate while somebody has
+    /// a handle, a subscription or a forward of it.
     ///
-    /// Names have levels, separated by `/`. In a pattern `*` stands for exactly one level, whatever it is, and
-    /// `**`, which must be the last level, for any number of them, none included: `calls/**` matches `calls`,
-    /// too. Every other level stands for itself, letter by letter, and has no `*` in it. A pattern without a
-    /// star is legal and matches one name.
+    /// Names have levels, separated by `/`. In a pattern `*` stands for exactly one level, whatever it is,
+    /// and `**`, which must be the last level, for any number of them, none included: `calls/**` matches
+    /// `calls`, too. Every other level stands for itself, letter by letter, and has no `*` in it. A pattern
+    /// without a star is legal and matches one name.
     ///
     /// Patterns are looked at when a topic or an aggregate is made, and never at publish. A new topic costs
     /// one step for each beginning of a pattern that fits its name; a new aggregate looks at all topics

@@ -1,15 +1,16 @@
-//! The aggregate topics of patterns: each gets a bound forward from every live topic whose name matches, when the
-//! topic is made or when the aggregate is, whatever comes later. A publish follows forwards as ever, and knows
-//! no pattern.
+//! The aggregate topics of patterns: each gets a bound forward from every live topic whose name matches,
+//! when the topic is made or when the aggregate is, whatever comes later. A publish follows forwards as
+//! ever, and knows no pattern.
 //!
 //! No topic is missed, whoever is first:
 //!
-//! 1. A topic is made under the lock of its shard of the registry. In there it looks for patterns, is forwarded to
-//!    their aggregates, and only then can be found by others.
+//! 1. A topic is made under the lock of its shard of the registry. In there it looks for patterns, is
+//!    forwarded to their aggregates, and only then can be found by others.
 //! 2. An aggregate is put into the index, the index's lock is let go, and then each shard is searched under
 //!    its lock.
-//! 3. So of the making and the search, one has the shard's lock first. If it is the making, the search finds the
-//!    topic. If it is the search, what was done before it is visible to the making: it finds the pattern.
+//! 3. So of the making and the search, one has the shard's lock first. If it is the making, the search
+//!    finds the topic. If it is the search, what was done before it is visible to the making: it finds the
+//!    pattern.
 //! 4. If both find each other, the edge is there already: it is known by its number, the aggregate's.
 //! 5. Who gets an aggregate that another thread is still searching for searches as well. So whoever has it
 //!    finds every topic that was there when they asked.
@@ -118,8 +119,8 @@ impl Aggregates {
     /// patterns that match its name.
     #[inline]
     pub(super) fn join(&self, core: &Core, node: &Arc<Node>) {
-        // Relaxed: whoever has searched the topic's shard before this, in `get_or_create`, wrote it before; the
-        // shard's lock makes that visible. If nobody has, they will find the topic.
+        // Relaxed: whoever has searched the topic's shard before this, in `get_or_create`, wrote it before;
+        // the shard's lock makes that visible. If nobody has, they will find the topic.
         if self.len.load(Ordering::Relaxed) > 0 {
             self.join_matching(core, node);
         }

@@ -266,8 +266,9 @@ impl Alive {
         self.leave();
     }
 
-    /// Takes a topic that is closed or gone out of where others would find it, and removes the forwards that
-    /// are bound to it: no more of them come. Not all under one lock: others have forwards to change meanwhile.
+    /// Takes a topic that is closed or gone out of where others would find it, and removes the forwards
+    /// that are bound to it: no more of them come. Not all under one lock: others have forwards to change
+    /// meanwhile.
     fn leave(&self) {
         if self.node.kind == Kind::Aggregate {
             self.core.aggregates.forget(self);

@@ -1,5 +1,5 @@
-//! Patterns of topic names, and a tree of them in which those that match a name are found without a look at the
-//! others. A pattern is *not* looked at when something is published: see `aggregates`.
+//! Patterns of topic names, and a tree of them in which those that match a name are found without a look at
+//! the others. A pattern is *not* looked at when something is published: see `aggregates`.
 
 use crate::error::{MAX_NAME_LEN, PatternError};
 use crate::sync::unmodelled::Arc;
