@@ -103,7 +103,7 @@ fn offer_all(
             .iter()
             .any(|(_, listing)| !listing.slow().is_empty())
     {
-        return Err((message, collect_slow(&listings, info)));
+        return Err((message, collect_slow(&listings, info, &guard)));
     }
     let locks = take_turn(node, &mut listings, &guard);
     let fast = count_fast(&listings, info, receipt);
@@ -111,6 +111,7 @@ fn offer_all(
         None => fast,
         Some(prepared) => {
             leave_unreached(prepared, &listings, after);
+            receipt.filtered += leave_unwanted(prepared, info, &guard, after);
             fast + prepared.len()
         }
     };
@@ -160,6 +161,25 @@ fn leave_unreached(prepared: &mut Prepared, listings: &Listings<'_>, after: &mut
         } = prepared.remove(index);
         after.rare().unpinned.push((subscriber, alive));
     }
+}
+
+/// Who has declined the type since its filter was asked is offered nothing: see
+/// [`Subscription::decline`](crate::Subscription::decline).
+fn leave_unwanted(
+    prepared: &mut Prepared,
+    info: &TypeInfo,
+    guard: &Guard,
+    after: &mut Aftermath,
+) -> u64 {
+    let before = prepared.len();
+    let is_unwanted = |ready: &Ready| !ready.subscriber.types.wants(info, guard);
+    while let Some(index) = prepared.iter().position(is_unwanted) {
+        let Ready {
+            subscriber, alive, ..
+        } = prepared.remove(index);
+        after.rare().unpinned.push((subscriber, alive));
+    }
+    (before - prepared.len()) as u64
 }
 
 type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;
@@ -244,14 +264,14 @@ struct Ready {
 
 type Prepared = SmallVec<[Ready; 4]>;
 
-fn collect_slow(listings: &Listings<'_>, info: &TypeInfo) -> SmallVec<[Slow; 4]> {
+fn collect_slow(listings: &Listings<'_>, info: &TypeInfo, guard: &Guard) -> SmallVec<[Slow; 4]> {
     listings
         .iter()
         .flat_map(|(node, listing)| listing.slow().iter().map(move |entry| (*node, entry)))
         .map(|(node, entry)| Slow {
             entry: entry.to_arc(),
             alive: node.alive(),
-            wants: subscribers::accepts(entry.get(), info),
+            wants: entry.get().types.wants(info, guard),
         })
         .collect()
 }
@@ -505,5 +525,5 @@ pub(super) fn has_subscribers_for(node: &Node, info: &TypeInfo) -> bool {
     reach(node, &guard)
         .into_iter()
         .filter_map(|node| node.listing.load(&guard))
-        .any(|listing| listing.wants(info))
+        .any(|listing| listing.wants(info, &guard))
 }

@@ -40,6 +40,8 @@ pub struct SubscriptionBuilder {
     capacity: usize,
     batch: usize,
     accepted: Vec<&'static TypeInfo>,
+    accepts_all: bool,
+    changeable: bool,
     changes: bool,
     filter: Option<FilterFn>,
     marks: Option<(u64, u64)>,
@@ -72,6 +74,8 @@ impl SubscriptionBuilder {
             capacity: DEFAULT_CAPACITY,
             batch: DEFAULT_BATCH,
             accepted: Vec::new(),
+            accepts_all: false,
+            changeable: false,
             changes: false,
             filter: None,
             marks: None,
@@ -91,13 +95,30 @@ impl SubscriptionBuilder {
     /// Only messages of that type, and of the others for which this is called. Publish does not even look at
     /// subscriptions that do not want its type.
     pub fn accept<T: Send + Sync + 'static>(mut self, message_type: &MessageType<T>) -> Self {
+        self.accepts_all = false;
         self.accepted.push(message_type.info());
         self
     }
 
     /// Only messages whose payload is a `T` under its default type, and of the others accepted.
     pub fn accept_payload<T: Send + Sync + 'static>(mut self) -> Self {
+        self.accepts_all = false;
         self.accepted.push(default_type::<T>());
+        self
+    }
+
+    /// Messages of every type but the bus's own, whatever was accepted so far. The default, unless the
+    /// subscription is [`changeable`](Self::changeable) or its handler is typed.
+    pub fn accept_all(mut self) -> Self {
+        self.accepts_all = true;
+        self.accepted.clear();
+        self
+    }
+
+    /// The types that it accepts can be changed while it runs: see [`Subscription::accept`]. It begins with
+    /// those that are accepted here, and with none if there are none: then it hears nothing for now.
+    pub fn changeable(mut self) -> Self {
+        self.changeable = true;
         self
     }
 
@@ -209,7 +230,7 @@ impl SubscriptionBuilder {
                 }
             })
         } else {
-            if self.accepted.is_empty() {
+            if self.accepted.is_empty() && !self.accepts_all {
                 self.accepted.push(default_type::<T>());
             }
             Box::new(move |message: &Message| {
@@ -234,6 +255,7 @@ impl SubscriptionBuilder {
         T: Send + Sync + 'static,
         F: FnMut(&T) + Send + 'static,
     {
+        self.accepts_all = false;
         self.accepted = vec![message_type.info()];
         self.run(handler)
     }
@@ -397,8 +419,13 @@ impl SubscriptionBuilder {
         }
         let is_slow = self.hooks.key.is_some() || (self.hooks.filter.is_some() && !filters_itself);
         let hooks = (!self.hooks.is_empty()).then(|| Arc::new(self.hooks));
-        self.accepted.sort_by_key(|info| info.id());
-        self.accepted.dedup();
+        let types = match self.changeable {
+            true => {
+                let accepted = (!self.accepts_all).then_some(self.accepted);
+                TypeFilter::changeable(accepted, self.changes)
+            }
+            false => TypeFilter::new(self.accepted, self.changes),
+        };
         let topic = &self.alive.node.name;
         let name = self.name.unwrap_or_else(|| format!("{topic}#{id}"));
         let asides = Asides {
@@ -420,7 +447,7 @@ impl SubscriptionBuilder {
             consumer: ConsumerCell::new(consumer),
             wake,
             hooks: hooks.as_ref().map(Arc::downgrade),
-            types: TypeFilter::new(self.accepted, self.changes),
+            types,
             is_slow,
             filters_itself,
             id,
