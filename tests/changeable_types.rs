@@ -167,7 +167,6 @@ fn what_cannot_be_changed_says_why() {
     ] {
         assert!(!error.to_string().is_empty());
     }
-    assert!(declined.unwrap_err().to_string().contains("`b`"));
 }
 
 #[test]

@@ -41,12 +41,12 @@ impl Subscription {
         self.change_types(Change::Accept(message_type.info()))
     }
 
-    /// Accepts no messages of that type any more. Once this has returned none comes into the mailbox, not even
-    /// from a publish that had begun before; those that are in it are delivered. Nothing changes if it does
-    /// not accept them.
+    /// Accepts no messages of that type any more. Once this has returned none comes into the mailbox, not
+    /// even from a publish that had begun before; those that are in it are delivered. Nothing changes if it
+    /// does not accept them.
     ///
-    /// Waits for publishers that are in the middle of their offers, which is a matter of microseconds, but not
-    /// for those who wait for room: they give up.
+    /// Waits for publishers that are in the middle of their offers, which is a matter of microseconds, but
+    /// not for those who wait for room: they give up.
     ///
     /// # Errors
     /// [`AcceptError`] if it is not changeable, has ended, or accepts every type.

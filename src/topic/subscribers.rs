@@ -149,8 +149,8 @@ const NO_TYPE: u32 = u32::MAX;
 pub(super) struct Listing {
     /// Those that want every type but the bus's own.
     general: List,
-    /// Those that want certain types, by the number of the type, sorted; those that want nothing for now under
-    /// [`NO_TYPE`], so that who closes the topic finds them.
+    /// Those that want certain types, by the number of the type, sorted; those that want nothing for now
+    /// under [`NO_TYPE`], so that who closes the topic finds them.
     by_type: Box<[(u32, List)]>,
     /// Those for which a publisher has to run code of the user's first, whatever they want.
     slow: List,
@@ -255,8 +255,8 @@ impl Listing {
     }
 
     /// The lists that a subscriber leaves or comes to are changed, the others copied: no list is copied to be
-    /// changed, for a copy counts one more reference of each chunk. Gives the new listing, and whether it was on a
-    /// list that it leaves.
+    /// changed, for a copy counts one more reference of each chunk. Gives the new listing, and whether it
+    /// was on a list that it leaves.
     fn moved(
         &self,
         subscriber: &Arc<Subscriber>,
