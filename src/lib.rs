@@ -18,6 +18,9 @@ mod subscription;
 
 mod topic;
 
+#[cfg(feature = "json")]
+pub mod json;
+
 mod builder;
 mod bus;
 
@@ -28,18 +31,19 @@ pub use error::{
     TryRecvError, WaitError, WouldDeadlock,
 };
 pub use message::{
-    ChangeKind, FinalMessage, FinalReason, Gap, Message, MessageId, MessageType, Origin, Receipt,
+    ChangeKind, FinalMessage, FinalReason, Format, Formatter, Gap, Key, KeyKind, KeyRef, Message,
+    MessageCell, MessageId, MessageType, Origin, Receipt, Rendering, Sanitizer, Subject,
     SubscriptionChange, Timestamp, TypeInfo,
 };
 pub use stats::Durations;
 pub use subscription::{
-    Conflate, ConflateKey, Congestion, Delivery, Executor, Handled, JoinFuture, ManualExecutor,
-    Overflow, OwnThread, PanicPolicy, Receiver, RecvFuture, Subscription, SubscriptionStats, Task,
+    Conflate, Congestion, Delivery, Executor, Handled, JoinFuture, ManualExecutor, Overflow,
+    OwnThread, PanicPolicy, Receiver, RecvFuture, SendError, Subscription, SubscriptionStats, Task,
     WaitStrategy,
 };
 pub use topic::{
-    Discarded, Forward, HandlerPanic, PublishError, PublishFuture, SubscriptionBuilder, SyncError,
-    Topic, TopicStats,
+    Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Staged,
+    SubscriptionBuilder, SyncError, Tap, Topic, TopicStats,
 };
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may

@@ -203,7 +203,10 @@ impl Origin {
     /// This process.
     pub const LOCAL: Origin = Origin(0);
 
-    /// The entity with that number; 0 is [`Origin::LOCAL`].
+    /// Nobody in particular: what was made of the messages of several. Caches do not keep such messages.
+    pub const AGGREGATE: Origin = Origin(u64::MAX);
+
+    /// The entity with that number; 0 is [`Origin::LOCAL`], the greatest one [`Origin::AGGREGATE`].
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)

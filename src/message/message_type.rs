@@ -2,6 +2,7 @@
 //! are indexed by. This is *not* about Rust types: several message types may carry one and the same.
 
 use super::Message;
+use super::format::{Format, Formatter, Formatters, Render};
 use super::header::Origin;
 use super::payload::Erased;
 use crate::sync;
@@ -42,9 +43,10 @@ use std::marker::PhantomData;
 /// use stasis_bus::MessageType;
 /// static BAD: MessageType<std::cell::Cell<u32>> = MessageType::new("bad");
 /// ```
-pub struct MessageType<T> {
+pub struct MessageType<T: 'static> {
     name: &'static str,
     control: bool,
+    formatters: &'static [Formatter<T>],
     info: OnceLock<&'static TypeInfo>,
     carries: PhantomData<fn(T) -> T>,
 }
@@ -53,19 +55,32 @@ impl<T: Send + Sync + 'static> MessageType<T> {
     /// A new type with that name.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self::with_control(name, false)
+        Self::with_control(name, false, &[])
+    }
+
+    /// A new type with that name, whose messages can be rendered as text: see [`Format`], which shows it.
+    /// Of several formatters for one format the first one counts. A message of such a type is 32 bytes
+    /// larger.
+    #[must_use]
+    pub const fn with_formats(name: &'static str, formatters: &'static [Formatter<T>]) -> Self {
+        Self::with_control(name, false, formatters)
     }
 
     /// One of the bus's own types. There is no way for others to get at it: what carries it is genuine (L2).
     #[must_use]
     pub(super) const fn control(name: &'static str) -> Self {
-        Self::with_control(name, true)
+        Self::with_control(name, true, &[])
     }
 
-    const fn with_control(name: &'static str, control: bool) -> Self {
+    const fn with_control(
+        name: &'static str,
+        control: bool,
+        formatters: &'static [Formatter<T>],
+    ) -> Self {
         Self {
             name,
             control,
+            formatters,
             info: OnceLock::new(),
             carries: PhantomData,
         }
@@ -81,8 +96,30 @@ impl<T: Send + Sync + 'static> MessageType<T> {
     /// ```
     #[must_use]
     pub fn leak(name: impl Into<String>) -> &'static Self {
+        Self::leak_with_formats(name, Vec::new())
+    }
+
+    /// The same for a type whose messages can be rendered as text.
+    ///
+    /// ```
+    /// use stasis_bus::{Format, Formatter, MessageType};
+    ///
+    /// static TEXT: Format = Format::new("text");
+    ///
+    /// let reading = MessageType::leak_with_formats(
+    ///     format!("sensor {}", 3),
+    ///     vec![Formatter::new(&TEXT, |value: &f64, _| Some(value.to_string()))],
+    /// );
+    /// assert_eq!(reading.message(0.5).render(&TEXT).as_deref(), Some("0.5"));
+    /// ```
+    #[must_use]
+    pub fn leak_with_formats(
+        name: impl Into<String>,
+        formatters: Vec<Formatter<T>>,
+    ) -> &'static Self {
         let name: &'static str = Box::leak(name.into().into_boxed_str());
-        let leaked: &'static Self = Box::leak(Box::new(Self::new(name)));
+        let formatters: &'static [Formatter<T>] = Box::leak(formatters.into_boxed_slice());
+        let leaked: &'static Self = Box::leak(Box::new(Self::with_formats(name, formatters)));
         LEAKED
             .write()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -106,7 +143,16 @@ impl<T: Send + Sync + 'static> MessageType<T> {
     #[inline]
     #[must_use]
     pub fn info(&self) -> &'static TypeInfo {
-        self.info.get_or_init(|| register(self.name, self.control))
+        self.info.get_or_init(|| self.register())
+    }
+
+    #[cold]
+    fn register(&self) -> &'static TypeInfo {
+        let formatters: Option<&'static dyn Render> = match self.formatters {
+            [] => None,
+            some => Some(Box::leak(Box::new(Formatters(some)))),
+        };
+        register(self.name, self.control, formatters)
     }
 
     /// A message of this type. `payload` is moved into it, and never copied after that.
@@ -120,11 +166,15 @@ impl<T: Send + Sync + 'static> MessageType<T> {
     #[inline]
     #[must_use]
     pub fn message_with_origin(&self, payload: T, origin: Origin) -> Message {
-        Message(Erased::new(self.info(), payload, origin))
+        let info = self.info();
+        Message(match info.formatters {
+            None => Erased::new(info, payload, origin),
+            Some(_) => Erased::with_renderings(info, payload, origin),
+        })
     }
 }
 
-impl<T> fmt::Debug for MessageType<T> {
+impl<T: 'static> fmt::Debug for MessageType<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("MessageType").field(&self.name).finish()
     }
@@ -142,11 +192,12 @@ impl<T> fmt::Debug for MessageType<T> {
 /// assert!(!info.is_control());
 /// assert_eq!(info, PING.info());
 /// ```
-#[derive(Debug)]
 pub struct TypeInfo {
     name: &'static str,
     id: u32,
     control: bool,
+    formats: Box<[&'static Format]>,
+    formatters: Option<&'static dyn Render>,
 }
 
 impl TypeInfo {
@@ -169,6 +220,33 @@ impl TypeInfo {
     #[must_use]
     pub fn is_control(&self) -> bool {
         self.control
+    }
+
+    /// The formats that its messages can be rendered in.
+    #[must_use]
+    pub fn formats(&self) -> &[&'static Format] {
+        &self.formats
+    }
+
+    /// True if its messages can be rendered in that format; a message may be one that there is no text for.
+    #[must_use]
+    pub fn has_format(&self, format: &Format) -> bool {
+        self.formats.contains(&format)
+    }
+
+    pub(super) fn formatters(&self) -> Option<&'static dyn Render> {
+        self.formatters
+    }
+}
+
+impl fmt::Debug for TypeInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypeInfo")
+            .field("name", &self.name)
+            .field("id", &self.id)
+            .field("control", &self.control)
+            .field("formats", &self.formats)
+            .finish()
     }
 }
 
@@ -193,12 +271,23 @@ static TYPES: RwLock<Vec<&'static TypeInfo>> = RwLock::new(Vec::new());
 static LEAKED: RwLock<Vec<&'static (dyn Any + Send + Sync)>> = RwLock::new(Vec::new());
 
 #[cold]
-fn register(name: &'static str, control: bool) -> &'static TypeInfo {
+fn register(
+    name: &'static str,
+    control: bool,
+    formatters: Option<&'static dyn Render>,
+) -> &'static TypeInfo {
+    let formats = formatters.map(Render::formats).unwrap_or_default().into();
     let mut types = TYPES
         .write()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     let id = u32::try_from(types.len()).expect("memory is used up before the numbers are");
-    let info = Box::leak(Box::new(TypeInfo { name, id, control }));
+    let info = Box::leak(Box::new(TypeInfo {
+        name,
+        id,
+        control,
+        formats,
+        formatters,
+    }));
     types.push(info);
     info
 }
@@ -276,6 +365,8 @@ fn find_or_register_default(key: TypeId, name: &'static str) -> &'static TypeInf
         let mut defaults = DEFAULTS
             .write()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        defaults.entry(key).or_insert_with(|| register(name, false))
+        defaults
+            .entry(key)
+            .or_insert_with(|| register(name, false, None))
     })
 }

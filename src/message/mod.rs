@@ -1,8 +1,11 @@
 //! Messages: one allocation each, shared by all who hold it, never changed after it was made (D1). This file
 //! is the safe face of [`payload`]; how messages get to anybody is not decided here.
 
+mod cell;
 mod control;
+mod format;
 mod header;
+mod key;
 mod message_type;
 mod payload;
 mod receipt;
@@ -11,8 +14,11 @@ mod timestamp;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub use cell::MessageCell;
 pub use control::{ChangeKind, FinalMessage, FinalReason, Gap, SubscriptionChange};
+pub use format::{Format, Formatter, Rendering, Sanitizer, Subject};
 pub use header::{MessageId, Origin};
+pub use key::{Key, KeyKind, KeyRef};
 pub use message_type::{MessageType, TypeInfo};
 pub use receipt::Receipt;
 pub use timestamp::Timestamp;

@@ -12,6 +12,7 @@
 )]
 
 use super::Message;
+use super::format::Renderings;
 use super::header::{Added, Header, Origin, Removed};
 use super::message_type::TypeInfo;
 use crate::queue::Pointer;
@@ -22,14 +23,17 @@ use std::ptr::NonNull;
 
 /// What is allocated: one block a message.
 #[repr(C)]
-struct Inner<T> {
+struct Inner<T, E = ()> {
     /// First, so that a pointer to it is one to the whole.
     header: Header,
+    /// At the same place whatever comes behind it.
     payload: T,
+    /// Nothing, or the [`Renderings`] of a message whose type has formats.
+    tail: E,
 }
 
-/// What depends on the payload's type. Each function wants a pointer that came from [`Erased::new`] of that
-/// type, to a message that lives.
+/// What depends on the payload's type, and on whether there is room for texts. Each function wants a pointer
+/// that came from [`Erased::allocate`] of those, to a message that lives.
 #[derive(Debug)]
 pub(crate) struct VTable {
     /// Gives up one handle.
@@ -40,45 +44,65 @@ pub(crate) struct VTable {
     is_unique: unsafe fn(NonNull<Header>) -> bool,
     /// A function because `TypeId::of` is const only since Rust 1.91.
     payload_type: fn() -> TypeId,
+    /// Where the texts are, if there is room for them. They live as long as the message.
+    renderings: Option<unsafe fn(NonNull<Header>) -> NonNull<Renderings>>,
 }
 
 struct VTableOf<T>(T);
 
 impl<T: Send + Sync + 'static> VTableOf<T> {
-    const VTABLE: &'static VTable = &VTable {
-        release: release::<T>,
-        retain: retain::<T>,
-        is_unique: is_unique::<T>,
+    const PLAIN: &'static VTable = &VTable {
+        release: release::<T, ()>,
+        retain: retain::<T, ()>,
+        is_unique: is_unique::<T, ()>,
         payload_type: TypeId::of::<T>,
+        renderings: None,
+    };
+
+    const RENDERED: &'static VTable = &VTable {
+        release: release::<T, Renderings>,
+        retain: retain::<T, Renderings>,
+        is_unique: is_unique::<T, Renderings>,
+        payload_type: TypeId::of::<T>,
+        renderings: Some(renderings::<T>),
     };
 }
 
 /// A payload whose drop panics is contained (R2); its memory is freed all the same.
 ///
 /// # Safety
-/// `header` came from [`Erased::new`] of a `T`, and the caller owns a handle, which is given up.
-unsafe fn release<T>(header: NonNull<Header>) {
+/// `header` came from [`Erased::allocate`] of a `T` and an `E`, and the caller owns a handle, which is given
+/// up.
+unsafe fn release<T, E>(header: NonNull<Header>) {
     // SAFETY: guaranteed by caller; `Inner` begins with its header
-    let arc = unsafe { PayloadArc::<Inner<T>>::from_raw(header.as_ptr().cast()) };
+    let arc = unsafe { PayloadArc::<Inner<T, E>>::from_raw(header.as_ptr().cast()) };
     contain(|| drop(arc));
 }
 
 /// # Safety
-/// `header` came from [`Erased::new`] of a `T`, and the caller owns a handle or a delivery.
-unsafe fn retain<T>(header: NonNull<Header>) {
+/// `header` came from [`Erased::allocate`] of a `T` and an `E`, and the caller owns a handle or a delivery.
+unsafe fn retain<T, E>(header: NonNull<Header>) {
     // SAFETY: guaranteed by caller; the reference is lent
-    let arc = unsafe { PayloadArc::<Inner<T>>::from_raw(header.as_ptr().cast()) };
+    let arc = unsafe { PayloadArc::<Inner<T, E>>::from_raw(header.as_ptr().cast()) };
     // Two references go out again: the lent one and the new one.
     let _raw = PayloadArc::into_raw(arc.clone());
     let _raw = PayloadArc::into_raw(arc);
 }
 
 /// # Safety
-/// `header` came from [`Erased::new`] of a `T`, and the caller owns a handle.
-unsafe fn is_unique<T>(header: NonNull<Header>) -> bool {
+/// `header` came from [`Erased::allocate`] of a `T` and an `E`, and the caller owns a handle.
+unsafe fn is_unique<T, E>(header: NonNull<Header>) -> bool {
     // SAFETY: guaranteed by caller; the reference is lent, see `ManuallyDrop`
-    let arc = unsafe { PayloadArc::<Inner<T>>::from_raw(header.as_ptr().cast()) };
+    let arc = unsafe { PayloadArc::<Inner<T, E>>::from_raw(header.as_ptr().cast()) };
     ManuallyDrop::new(arc).is_unique()
+}
+
+/// # Safety
+/// `header` came from [`Erased::allocate`] of a `T` and [`Renderings`], and lives.
+unsafe fn renderings<T>(header: NonNull<Header>) -> NonNull<Renderings> {
+    // SAFETY: guaranteed by caller; `Inner` begins with its header
+    let inner = unsafe { header.cast::<Inner<T, Renderings>>().as_ref() };
+    NonNull::from(&inner.tail)
 }
 
 /// Set in the address of an [`Erased`] that owns a delivery.
@@ -105,8 +129,31 @@ impl Erased {
         payload: T,
         origin: Origin,
     ) -> Self {
-        let header = Header::new(VTableOf::<T>::VTABLE, info, origin);
-        let inner = PayloadArc::into_raw(PayloadArc::new(Inner { header, payload }));
+        let header = Header::new(VTableOf::<T>::PLAIN, info, origin);
+        Self::allocate(Inner {
+            header,
+            payload,
+            tail: (),
+        })
+    }
+
+    /// With room for texts.
+    pub(super) fn with_renderings<T: Send + Sync + 'static>(
+        info: &'static TypeInfo,
+        payload: T,
+        origin: Origin,
+    ) -> Self {
+        let header = Header::new(VTableOf::<T>::RENDERED, info, origin);
+        Self::allocate(Inner {
+            header,
+            payload,
+            tail: Renderings::new(),
+        })
+    }
+
+    #[inline]
+    fn allocate<T, E>(inner: Inner<T, E>) -> Self {
+        let inner = PayloadArc::into_raw(PayloadArc::new(inner));
         let header = NonNull::new(inner.cast::<Header>().cast_mut());
         Self(header.expect("into_raw never gives null"))
     }
@@ -137,9 +184,19 @@ impl Erased {
         if (self.header().vtable.payload_type)() != TypeId::of::<T>() {
             return None;
         }
-        // SAFETY: the vtable is that of the type in `new`, which is T; what `self` owns keeps it alive
+        // SAFETY: the vtable is that of the type in `new`, which is T; what `self` owns keeps it alive; the
+        // tail, which may be another one, is behind what is looked at
         let inner = unsafe { self.pointer().cast::<Inner<T>>().as_ref() };
         Some(&inner.payload)
+    }
+
+    /// The texts, if there is room for them.
+    pub(super) fn renderings(&self) -> Option<&Renderings> {
+        let renderings = self.header().vtable.renderings?;
+        // SAFETY: the vtable is of what was allocated, and what `self` owns keeps the message alive
+        let renderings = unsafe { renderings(self.pointer()) };
+        // SAFETY: it lives as long as the message, which what `self` owns keeps alive
+        Some(unsafe { renderings.as_ref() })
     }
 }
 
@@ -243,6 +300,17 @@ impl RawDelivery {
         }
     }
 
+    /// `n` more deliveries.
+    ///
+    /// # Safety
+    /// The caller owns one delivery of this message.
+    pub(super) unsafe fn add(self, n: u32) {
+        // SAFETY: the caller's delivery keeps the message alive
+        let header = unsafe { self.0.as_ref() };
+        let added = header.deliveries.add(n as usize);
+        debug_assert_eq!(added, Added::Joined);
+    }
+
     /// One delivery becomes a message that owns it. No atomic operation.
     ///
     /// # Safety
@@ -280,4 +348,10 @@ impl Message {
         // SAFETY: one delivery was counted, and this is it
         unsafe { raw.into_message() }
     }
+}
+
+/// How large a message of a `T` is, without room for texts and with it.
+#[cfg(all(test, not(loom)))]
+pub(super) fn sizes<T>() -> (usize, usize) {
+    (size_of::<Inner<T>>(), size_of::<Inner<T, Renderings>>())
 }

@@ -70,6 +70,14 @@ impl Message {
 }
 
 #[test]
+fn formats_cost_only_the_messages_that_have_them() {
+    use super::payload::sizes;
+    let (plain, rendered) = sizes::<u64>();
+    assert_eq!(plain, size_of::<super::header::Header>() + size_of::<u64>());
+    assert_eq!(rendered, plain + 32);
+}
+
+#[test]
 fn typed_access_does_not_lie() {
     static ONE: MessageType<u32> = MessageType::new("same name");
     static TWO: MessageType<u32> = MessageType::new("same name");

@@ -10,8 +10,7 @@ use super::state::{Duty, Marks, Subscriber};
 use super::times::SAMPLE_INTERVAL;
 use crate::message::{FINAL, FinalMessage, FinalReason, GAP, Gap, Message, Timestamp};
 use crate::queue::Pop;
-use crate::sync::{Panic, catch, contain, hint};
-use std::any::Any;
+use crate::sync::{Panic, catch, contain, hint, panic_text};
 use std::time::Duration;
 
 /// A run delivers at most so many messages, and then goes to the back.
@@ -279,7 +278,7 @@ fn panicked(consumer: &mut Consumer, duty: &Duty, type_name: &'static str, panic
     let text = panic_text(&*panic);
     if let Some(home) = &consumer.home {
         let _scope = scope::enter();
-        home.panicked(duty, type_name, &text);
+        home.panicked(duty, type_name, text);
     }
     drop_panic(panic);
     if consumer.is_discarding() || duty.panic_policy == PanicPolicy::Continue {
@@ -297,14 +296,6 @@ fn panicked(consumer: &mut Consumer, duty: &Duty, type_name: &'static str, panic
     let _scope = scope::enter();
     if let Some(home) = consumer.home.clone() {
         home.close(duty, FinalReason::HandlerPanicked);
-    }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).into(),
-        (_, Some(text)) => text.clone(),
-        _ => "(a panic without a text)".into(),
     }
 }
 

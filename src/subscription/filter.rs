@@ -4,11 +4,10 @@
 
 use super::options::Congestion;
 use crate::epoch::{EpochCell, Guard};
-use crate::message::{CHANGE, Message, TypeInfo};
-use std::fmt;
+use crate::message::{CHANGE, Format, Key, Message, TypeInfo};
 
 pub(crate) type FilterFn = Box<dyn Fn(&Message) -> bool + Send + Sync>;
-pub(crate) type KeyFn = Box<dyn Fn(&Message) -> ConflateKey + Send + Sync>;
+pub(crate) type KeyFn = Box<dyn Fn(&Message) -> Key + Send + Sync>;
 pub(crate) type CongestionFn = Box<dyn Fn(&Congestion) + Send + Sync>;
 
 /// See the module.
@@ -39,6 +38,8 @@ pub(crate) enum TypeFilter {
         changes: bool,
         infos: Box<Box<[&'static TypeInfo]>>,
     },
+    /// Those types, and all that have one of the formats, in use already or not.
+    Formats { changes: bool, wanted: Box<Wanted> },
     /// Any, some or none, and not for good.
     Changeable(Box<Changeable>),
 }
@@ -46,12 +47,21 @@ pub(crate) enum TypeFilter {
 /// The types, sorted by number. `None`: every type but the bus's own.
 pub(crate) type Accepted<'a> = Option<&'a [&'static TypeInfo]>;
 
+/// See [`TypeFilter::Formats`].
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    infos: Vec<&'static TypeInfo>,
+    formats: Vec<&'static Format>,
+}
+
 /// Types that are changed under the topic's control lock, and read under a pin.
 #[derive(Debug)]
 pub(crate) struct Changeable {
     changes: bool,
     /// Null: every type.
     infos: EpochCell<Box<[&'static TypeInfo]>>,
+    /// And whatever has one of these, for good.
+    formats: Box<[&'static Format]>,
 }
 
 /// How the types that a changeable subscription accepts are to change.
@@ -129,7 +139,11 @@ impl TypeFilter {
     }
 
     /// Of those types, and of none if there are none, until it is changed; of all for `None`.
-    pub(crate) fn changeable(accepted: Option<Vec<&'static TypeInfo>>, changes: bool) -> Self {
+    pub(crate) fn changeable(
+        accepted: Option<Vec<&'static TypeInfo>>,
+        formats: Vec<&'static Format>,
+        changes: bool,
+    ) -> Self {
         let infos = EpochCell::null();
         if let Some(accepted) = accepted {
             infos.replace(
@@ -137,16 +151,37 @@ impl TypeFilter {
                 &crate::epoch::pin(),
             );
         }
-        Self::Changeable(Box::new(Changeable { changes, infos }))
+        Self::Changeable(Box::new(Changeable {
+            changes,
+            infos,
+            formats: formats.into(),
+        }))
     }
 
-    /// What is wanted as of now.
+    /// Of those types, or with one of those formats.
+    pub(crate) fn with_formats(
+        accepted: Vec<&'static TypeInfo>,
+        formats: Vec<&'static Format>,
+        changes: bool,
+    ) -> Self {
+        if formats.is_empty() {
+            return Self::new(accepted, changes);
+        }
+        let infos = sorted(accepted);
+        Self::Formats {
+            changes,
+            wanted: Box::new(Wanted { infos, formats }),
+        }
+    }
+
+    /// What is wanted as of now, formats aside.
     #[inline]
     pub(crate) fn accepted<'g>(&'g self, guard: &'g Guard) -> Accepted<'g> {
         match self {
             Self::Any { .. } => None,
             Self::One { info, .. } => Some(std::slice::from_ref(info)),
             Self::Several { infos, .. } => Some(infos),
+            Self::Formats { wanted, .. } => Some(&wanted.infos),
             Self::Changeable(types) => types.infos.load(guard).map(|infos| &**infos),
         }
     }
@@ -155,10 +190,21 @@ impl TypeFilter {
     #[inline]
     pub(crate) fn changes(&self) -> bool {
         match *self {
-            Self::Any { changes } | Self::One { changes, .. } | Self::Several { changes, .. } => {
-                changes
-            }
+            Self::Any { changes }
+            | Self::One { changes, .. }
+            | Self::Several { changes, .. }
+            | Self::Formats { changes, .. } => changes,
             Self::Changeable(ref types) => types.changes,
+        }
+    }
+
+    /// Types that have one of these are wanted besides.
+    #[inline]
+    fn formats(&self) -> &[&'static Format] {
+        match self {
+            Self::Formats { wanted, .. } => &wanted.formats,
+            Self::Changeable(types) => &types.formats,
+            Self::Any { .. } | Self::One { .. } | Self::Several { .. } => &[],
         }
     }
 
@@ -178,86 +224,6 @@ impl TypeFilter {
         }
         let accepted = self.accepted(guard);
         accepted.is_none_or(|infos| infos.contains(&info))
-    }
-}
-
-/// The key by which messages are conflated: a number, a text or bytes.
-///
-/// ```
-/// use stasis_bus::ConflateKey;
-/// assert_eq!(ConflateKey::from("a"), ConflateKey::from(String::from("a")));
-/// assert_ne!(ConflateKey::from(1_u64), ConflateKey::from("1"));
-/// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ConflateKey(Key);
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Number(u128),
-    Text(Box<str>),
-    Bytes(Box<[u8]>),
-}
-
-impl fmt::Debug for ConflateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Key::Number(number) => number.fmt(f),
-            Key::Text(text) => text.fmt(f),
-            Key::Bytes(bytes) => bytes.fmt(f),
-        }
-    }
-}
-
-impl From<u32> for ConflateKey {
-    fn from(number: u32) -> Self {
-        Self(Key::Number(number.into()))
-    }
-}
-
-impl From<u64> for ConflateKey {
-    fn from(number: u64) -> Self {
-        Self(Key::Number(number.into()))
-    }
-}
-
-impl From<u128> for ConflateKey {
-    fn from(number: u128) -> Self {
-        Self(Key::Number(number))
-    }
-}
-
-impl From<usize> for ConflateKey {
-    fn from(number: usize) -> Self {
-        Self(Key::Number(number as u128))
-    }
-}
-
-impl From<i32> for ConflateKey {
-    fn from(number: i32) -> Self {
-        Self(Key::Number(number as u128))
-    }
-}
-
-impl From<&str> for ConflateKey {
-    fn from(text: &str) -> Self {
-        Self(Key::Text(text.into()))
-    }
-}
-
-impl From<String> for ConflateKey {
-    fn from(text: String) -> Self {
-        Self(Key::Text(text.into()))
-    }
-}
-
-impl From<&[u8]> for ConflateKey {
-    fn from(bytes: &[u8]) -> Self {
-        Self(Key::Bytes(bytes.into()))
-    }
-}
-
-impl From<Vec<u8>> for ConflateKey {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(Key::Bytes(bytes.into()))
+            || self.formats().iter().any(|format| info.has_format(format))
     }
 }

@@ -3,13 +3,12 @@
 
 #![expect(unsafe_code, reason = "the ring's consumer side wants the duty")]
 
-use super::filter::ConflateKey;
 use super::gaps::{Gaps, Seldom};
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
 use super::state::Marks;
 use super::waiting::Waiter;
-use crate::message::{Gap, Message, MessageId};
+use crate::message::{Gap, Key, Message, MessageId};
 use crate::queue::ring::{MAX_SLOTS, Ring};
 use crate::queue::room::RoomWaiters;
 use crate::queue::shedding::{Evicted, Shedding};
@@ -122,13 +121,13 @@ pub(crate) struct Books {
 struct Special {
     marks: Option<Marks>,
     /// Takes the place of the ring, for policies that move the head.
-    shedding: Option<Shedding<ConflateKey, Parcel>>,
+    shedding: Option<Shedding<Key, Parcel>>,
 }
 
 /// Where messages wait.
 enum Queue<'a> {
     Ring(&'a MailboxRing),
-    Shedding(&'a Shedding<ConflateKey, Parcel>),
+    Shedding(&'a Shedding<Key, Parcel>),
 }
 
 #[derive(Debug)]
@@ -238,7 +237,7 @@ impl Mailbox {
     pub(crate) fn offer(
         &self,
         parcel: Parcel,
-        key: Option<ConflateKey>,
+        key: Option<Key>,
         left: &mut Option<Left>,
         pinned: &impl Pinned,
     ) -> Offer {
@@ -343,9 +342,9 @@ impl Mailbox {
     #[cold]
     fn offer_shedding(
         &self,
-        queue: &Shedding<ConflateKey, Parcel>,
+        queue: &Shedding<Key, Parcel>,
         parcel: Parcel,
-        key: Option<ConflateKey>,
+        key: Option<Key>,
         out: &mut Option<Left>,
     ) -> Offer {
         // Relaxed: it does not change for this policy.

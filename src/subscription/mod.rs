@@ -14,6 +14,7 @@ pub(crate) mod options;
 pub(crate) mod parcel;
 pub(crate) mod receiver;
 pub(crate) mod scope;
+mod send;
 pub(crate) mod state;
 pub(crate) mod stats;
 pub(crate) mod thread;
@@ -22,15 +23,15 @@ mod types;
 pub(crate) mod waiting;
 
 pub use executor::{Executor, ManualExecutor, Task};
-pub use filter::ConflateKey;
 pub use options::{Conflate, Congestion, Delivery, Overflow, OwnThread, PanicPolicy, WaitStrategy};
 pub use parcel::Handled;
 pub use receiver::{Receiver, RecvFuture};
+pub use send::SendError;
 pub use stats::SubscriptionStats;
 
 use crate::epoch;
 use crate::error::WaitError;
-use crate::message::{FinalMessage, FinalReason};
+use crate::message::{FinalMessage, FinalReason, into_message};
 use crate::sync::unmodelled::Arc;
 use parcel::{Envelope, Parcel};
 use state::{Duty, Home, Offered, Subscriber};
@@ -181,6 +182,33 @@ impl Subscription {
             Handled::Handled => Ok(()),
             _ => Err(WaitError::Closed),
         }
+    }
+
+    /// Offers a message to this subscription alone, past its filters and its limits: it is never shed. In
+    /// order with what is published: after all that was offered before this call began, before all that is
+    /// published after it has returned. Does not wait; legal in handlers.
+    ///
+    /// For what concerns one subscriber only: where it is to begin, that its settings have changed.
+    ///
+    /// # Errors
+    /// [`SendError`] hands the message back: the subscription has closed, or the message is of one of the
+    /// bus's own types.
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// # let bus = Bus::new()?;
+    /// # let topic = bus.topic("numbers")?;
+    /// let mut receiver = topic.subscribe().accept_payload::<u64>().receiver()?;
+    /// topic.publish(1_u64)?;
+    /// receiver.subscription().send("that was the last of the old ones")?;
+    /// topic.publish(2_u64)?;
+    /// assert_eq!(receiver.recv()?.get::<u64>(), Some(&1));
+    /// assert!(receiver.recv()?.get::<&str>().is_some());
+    /// assert_eq!(receiver.recv()?.get::<u64>(), Some(&2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send<T: Send + Sync + 'static>(&self, payload: T) -> Result<(), SendError> {
+        send::send(&self.subscriber, into_message(payload))
     }
 
     /// Its figures as of now. Stops nothing.

@@ -2,8 +2,8 @@
 //! slow, what happens when it panics.
 
 use super::executor::Executor;
-use super::filter::{ConflateKey, KeyFn};
-use crate::message::Message;
+use super::filter::KeyFn;
+use crate::message::{Key, Message};
 use crate::sync::unmodelled::Arc;
 use std::fmt;
 use std::time::Duration;
@@ -114,9 +114,7 @@ impl Overflow {
     /// let newest = Overflow::conflate(|m: &Message| m.get::<Price>().map_or(0, |p| p.symbol));
     /// # let _ = newest;
     /// ```
-    pub fn conflate<K: Into<ConflateKey>>(
-        key: impl Fn(&Message) -> K + Send + Sync + 'static,
-    ) -> Self {
+    pub fn conflate<K: Into<Key>>(key: impl Fn(&Message) -> K + Send + Sync + 'static) -> Self {
         Self::Conflate(Conflate(Box::new(move |message| key(message).into())))
     }
 }

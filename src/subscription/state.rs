@@ -10,7 +10,7 @@
 use super::consumer::ConsumerCell;
 use super::deliver::{self, Ran};
 use super::executor::Task;
-use super::filter::{Change, ConflateKey, Hooks, TypeFilter};
+use super::filter::{Change, Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::options::PanicPolicy;
 use super::parcel::Parcel;
@@ -20,7 +20,7 @@ use super::waiting::Completion;
 use super::waiting::WaiterSlot;
 use crate::epoch;
 use crate::error::AcceptError;
-use crate::message::{FinalMessage, FinalReason, Gap, SubscriptionChange, TypeInfo};
+use crate::message::{FinalMessage, FinalReason, Gap, Key, SubscriptionChange, TypeInfo};
 use crate::queue::{Close, Pop, Push};
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicU32, Ordering};
@@ -79,7 +79,8 @@ pub(crate) struct Subscriber {
     reason: AtomicU32,
     /// A publisher has to run code of the user's before it can offer a message: a closure filter, a key.
     pub(crate) is_slow: bool,
-    /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7).
+    /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7), or
+    /// on request.
     pub(crate) filters_itself: bool,
     pub(crate) panic_policy: PanicPolicy,
     /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
@@ -308,7 +309,7 @@ impl Subscriber {
     pub(crate) fn offer(
         &self,
         parcel: Parcel,
-        key: Option<ConflateKey>,
+        key: Option<Key>,
         left: &mut Option<Left>,
         guard: &epoch::Guard,
     ) -> Offered {

@@ -23,7 +23,7 @@ pub(crate) use self::loom::*;
 #[cfg(not(loom))]
 pub(crate) use self::std::*;
 pub(crate) use parker::Parker;
-pub(crate) use unwind::{Panic, catch, contain};
+pub(crate) use unwind::{Panic, catch, contain, panic_text};
 
 /// std's in both builds. Under loom nothing here is a point at which threads interleave, and nothing here
 /// gives the model a happens-before edge: never use it for what one thread must see of another.

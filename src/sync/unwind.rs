@@ -16,6 +16,18 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     Ok(f())
 }
 
+/// What a panic says, if it says anything.
+pub(crate) fn panic_text(panic: &(dyn ::std::any::Any + Send)) -> &str {
+    match (
+        panic.downcast_ref::<&str>(),
+        panic.downcast_ref::<::std::string::String>(),
+    ) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "(a panic without a text)",
+    }
+}
+
 /// How often what a panic left behind may panic in turn before it is leaked rather than dropped.
 #[cfg(not(loom))]
 const PANICS_IN_A_ROW: u32 = 8;

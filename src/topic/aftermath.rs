@@ -7,6 +7,7 @@ use super::blocked::Blocked;
 use super::node::Alive;
 use super::publish_error::PublishError;
 use super::subscribers::Entry;
+use super::tap::{self, TapInner};
 use crate::message::{FinalReason, Message, RawDelivery, Receipt};
 use crate::subscription::deliver::report_congestion;
 use crate::subscription::options::Congestion;
@@ -20,6 +21,9 @@ use std::time::Instant;
 /// A subscriber, and the topic that it is on while that lives.
 pub(super) type Listed = (Arc<Subscriber>, Option<Arc<Alive>>);
 
+/// Taps that are to be run, each with its message.
+pub(super) type Tapped = SmallVec<[(Arc<TapInner>, Message); 1]>;
+
 /// What follows from the offers, once nothing is pinned or locked. Kept over a batch.
 #[derive(Default)]
 pub(super) struct Aftermath {
@@ -28,6 +32,7 @@ pub(super) struct Aftermath {
     pub(super) others: SmallVec<[Duty; 4]>,
     /// Nobody wanted them.
     pub(super) unwanted: SmallVec<[Message; 1]>,
+    pub(super) tapped: Tapped,
     rare: Option<Rare>,
 }
 
@@ -100,9 +105,12 @@ impl Aftermath {
         }
     }
 
-    /// True if somebody waits for room, or is to be evicted: [`Self::settle`] is due before the next
+    /// True if somebody waits for room, is to be evicted or taps: [`Self::settle`] is due before the next
     /// message, which would overtake the one that waits, or come where one that was refused is missing.
     pub(super) fn is_urgent(&self) -> bool {
+        if !self.tapped.is_empty() {
+            return true;
+        }
         let rare = self.rare.as_ref();
         rare.is_some_and(|rare| !(rare.blocked.is_empty() && rare.evict.is_empty()))
     }
@@ -121,6 +129,11 @@ impl Aftermath {
         let rare = self.rare.as_mut();
         rare.map(|rare| std::mem::take(&mut rare.blocked))
             .unwrap_or_default()
+    }
+
+    /// The taps, for a task, which runs them when nobody waits any more.
+    pub(super) fn take_tapped(&mut self) -> Tapped {
+        std::mem::take(&mut self.tapped)
     }
 
     /// Mailboxes without room take the message beyond their capacities: for notices of the bus, which come
@@ -151,6 +164,10 @@ impl Aftermath {
         }
         if let Some(rare) = &mut self.rare {
             rare.settle(receipt);
+        }
+        // Last: what a tap publishes comes after its cause for those who had no room as well (C5).
+        if !self.tapped.is_empty() {
+            tap::run(self.take_tapped());
         }
         scope::run_pending();
     }

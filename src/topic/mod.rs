@@ -5,26 +5,34 @@ pub(crate) mod blocked;
 pub(crate) mod core;
 pub(crate) mod forward;
 pub(crate) mod node;
+pub(crate) mod place;
+mod prepare;
 pub(crate) mod publish;
 pub(crate) mod publish_async;
 pub(crate) mod publish_error;
 pub(crate) mod registry;
+pub(crate) mod staged;
 pub(crate) mod stats;
 pub(crate) mod subscribe;
 pub(crate) mod subscribers;
 pub(crate) mod sync_publish;
+pub(crate) mod tap;
 pub(crate) mod topology;
 
 pub use self::core::{Discarded, HandlerPanic};
 pub use forward::Forward;
 pub use publish_async::PublishFuture;
 pub use publish_error::PublishError;
+pub use staged::{Offered, Staged};
 pub use stats::TopicStats;
 pub use subscribe::SubscriptionBuilder;
 pub use sync_publish::SyncError;
+pub use tap::Tap;
 
-use crate::error::ForwardError;
-use crate::message::{FinalReason, Message, MessageType, Receipt, default_type, into_message};
+use crate::error::{ForwardError, SubscribeError};
+use crate::message::{
+    FinalReason, Message, MessageType, Origin, Receipt, default_type, into_message,
+};
 use crate::subscription::{Handled, Subscription, scope};
 use crate::sync::unmodelled::Arc;
 use aftermath::Aftermath;
@@ -161,6 +169,75 @@ impl Topic {
             Some(error) => Err(error),
             None => batch.after.outcome(batch.total),
         }
+    }
+
+    /// Publishes in steps: this one runs the filters and key functions of those who are subscribed, and
+    /// [`Staged::offer`] then runs no code of the user's and waits for nobody, so it may be called under a
+    /// short lock of one's own. For who changes something and publishes the change as one step.
+    ///
+    /// # Errors
+    /// As [`Topic::publish`], but for [`PublishError::Full`].
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// # use std::sync::Mutex;
+    /// # let bus = Bus::new()?;
+    /// # let topic = bus.topic("counter")?;
+    /// # let mut receiver = topic.subscribe().receiver()?;
+    /// let counter = Mutex::new(0_u64);
+    /// let mut count = counter.lock().unwrap();
+    /// *count += 1;
+    /// let offered = topic.stage(*count)?.offer();
+    /// drop(count); // whoever counts next is published next
+    /// assert_eq!(offered.settle()?.offered(), 1);
+    /// # assert_eq!(receiver.recv()?.get::<u64>(), Some(&1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stage<T: Send + Sync + 'static>(&self, payload: T) -> Result<Staged, PublishError> {
+        Staged::new(&self.alive, into_message(payload))
+    }
+
+    /// Has `tap` run with every message that is published here, or forwarded to here, before its publish
+    /// returns: on the publisher's thread, after the offers, without any lock or pin. Not with the bus's own
+    /// notices.
+    ///
+    /// Runs may overlap, and those of two publishers come in either order. It counts as a handler: nothing
+    /// waits in there (R1b), everything else is legal. If it panics, the bus's hook is told, and nobody else
+    /// notices.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] if the topic is closed or the bus is shut down.
+    ///
+    /// ```
+    /// # use stasis_bus::{Bus, Message};
+    /// # use std::sync::atomic::{AtomicUsize, Ordering};
+    /// # use std::sync::Arc;
+    /// # let bus = Bus::new()?;
+    /// # let topic = bus.topic("audited")?;
+    /// let seen = Arc::new(AtomicUsize::new(0));
+    /// let tap = topic.tap({
+    ///     let seen = seen.clone();
+    ///     move |_: &Message| { seen.fetch_add(1, Ordering::Relaxed); }
+    /// })?;
+    /// topic.publish("a")?;
+    /// assert_eq!(seen.load(Ordering::Relaxed), 1);
+    /// tap.cancel();
+    /// topic.publish("b")?;
+    /// assert_eq!(seen.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tap(
+        &self,
+        tap: impl Fn(&Message) + Send + Sync + 'static,
+    ) -> Result<Tap, SubscribeError> {
+        Tap::new(&self.alive, tap)
+    }
+
+    /// Who this process is among those that share messages: see
+    /// [`BusBuilder::origin`](crate::BusBuilder::origin).
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.alive.core.config.origin
     }
 
     /// Publishes as [`Topic::publish`] does, and waits, without any lock, until `subscription` has handled

@@ -7,6 +7,7 @@ use super::core::{Core, Discarded, HandlerPanic};
 use super::forward::Route;
 use super::publish;
 use super::subscribers::{self, Listing};
+use super::tap::TapInner;
 use crate::epoch::{self, EpochCell};
 use crate::error::AcceptError;
 use crate::message::{CHANGE, ChangeKind, FinalReason};
@@ -19,6 +20,9 @@ use crate::sync::unmodelled::{Arc, OnceLock, Weak};
 use crate::sync::{Mutex, contain};
 use crate::worker::Pool;
 use std::collections::BTreeMap;
+
+/// So many of the bound forwards that lead to a topic are removed under one lock when it goes.
+const UNBOUND_AT_ONCE: usize = 64;
 
 /// See the module.
 pub(crate) struct Node {
@@ -139,7 +143,7 @@ impl Node {
         let Some(new) = listing.without(subscriber, &guard) else {
             return false;
         };
-        let new = (new.len() > 0).then_some(new);
+        let new = (!new.is_empty()).then_some(new);
         self.listing.replace(new, &guard);
         subscriber.place.leave();
         drop(control);
@@ -175,6 +179,34 @@ impl Node {
         }
         drop(control);
         Ok(())
+    }
+
+    /// Lists a tap. False if the topic is closed.
+    pub(super) fn add_tap(&self, tap: Weak<TapInner>) -> bool {
+        let control = self.control.lock();
+        if self.is_closed() {
+            return false;
+        }
+        let guard = epoch::pin();
+        let new = match self.listing.load(&guard) {
+            Some(listing) => listing.with_tap(tap),
+            None => Listing::default().with_tap(tap),
+        };
+        self.listing.replace(Some(new), &guard);
+        drop(control);
+        true
+    }
+
+    /// Takes a tap off the list.
+    pub(super) fn remove_tap(&self, tap: &Arc<TapInner>) {
+        let control = self.control.lock();
+        let guard = epoch::pin();
+        if let Some(listing) = self.listing.load(&guard) {
+            let new = listing.without_tap(tap);
+            self.listing
+                .replace((!new.is_empty()).then_some(new), &guard);
+        }
+        drop(control);
     }
 
     /// Accepts nothing from here on. Gives those who were listed; each is still to be closed.
@@ -242,11 +274,19 @@ impl Alive {
         }
     }
 
-    /// Closes the topic, and ends all its subscriptions for that reason.
+    /// Closes the topic, and ends all its subscriptions for that reason, and the forwards that are bound to
+    /// it.
     pub(crate) fn close_all(&self, reason: FinalReason) {
         for subscriber in self.node.close() {
             self.close(&subscriber, reason);
         }
+        self.unbind();
+    }
+
+    /// Removes the forwards that are bound to the topic, which is closed or gone, so that no more of them
+    /// come. Not all under one lock: others have forwards to change meanwhile.
+    fn unbind(&self) {
+        while (self.core.topology.lock()).unbind_some(self.node.id, UNBOUND_AT_ONCE) {}
     }
 }
 
@@ -342,5 +382,6 @@ impl Home for Alive {
 impl Drop for Alive {
     fn drop(&mut self) {
         self.core.registry.forget(self);
+        self.unbind();
     }
 }

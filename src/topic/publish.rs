@@ -6,17 +6,16 @@
 use super::aftermath::Aftermath;
 use super::forward::reach;
 use super::node::{Alive, Node};
+use super::prepare::{Prepared, Ready, Slow, collect_slow, leave_unwanted, prepare};
 use super::publish_error::PublishError;
 use super::subscribers::{self, Entry, Listing};
 use crate::epoch::{self, Guard};
-use crate::message::{Message, RawDelivery, Receipt, TypeInfo};
-use crate::subscription::filter::{ConflateKey, Hooks};
+use crate::message::{Key, Message, RawDelivery, Receipt, TypeInfo};
 use crate::subscription::mailbox::{Left, Refusal};
 use crate::subscription::parcel::{Envelope, Parcel};
-use crate::subscription::scope;
 use crate::subscription::state::{Duty, Offered, Subscriber};
+use crate::sync::MutexGuard;
 use crate::sync::unmodelled::{Arc, Weak};
-use crate::sync::{MutexGuard, catch};
 use smallvec::SmallVec;
 use std::ptr;
 
@@ -27,13 +26,16 @@ pub(super) enum Special<'a> {
     Skip(&'a Arc<Subscriber>),
     /// It gets the envelope, for somebody waits for it.
     Mark(&'a Arc<Subscriber>, Option<Box<Envelope>>),
+    /// Nobody, and nobody is waited for: a mailbox that blocks takes the message past its capacity at once,
+    /// before the next one can be offered (C3).
+    Staged,
 }
 
 impl Special<'_> {
     #[inline]
     fn subscriber(&self) -> *const Subscriber {
         match self {
-            Self::Nobody => ptr::null(),
+            Self::Nobody | Self::Staged => ptr::null(),
             Self::Skip(subscriber) | Self::Mark(subscriber, _) => Arc::as_ptr(subscriber),
         }
     }
@@ -83,6 +85,29 @@ pub(super) fn publish(
     receipt
 }
 
+/// Runs the filters and key functions of those who are listed now.
+pub(super) fn prepare_ahead(node: &Node, message: &Message, receipt: &mut Receipt) -> Prepared {
+    let slow = {
+        let guard = epoch::pin();
+        collect_slow(&listings(node, &guard), message.info(), &guard)
+    };
+    prepare(slow, message, &Special::Staged, receipt)
+}
+
+/// The second step of a staged publish: no code of the user's, and nobody is waited for.
+pub(super) fn offer_staged(
+    node: &Node,
+    message: Message,
+    prepared: Prepared,
+    receipt: &mut Receipt,
+    after: &mut Aftermath,
+) {
+    node.published.add(1);
+    let special = &mut Special::Staged;
+    let offered = offer_all(node, message, Some(prepared), special, receipt, after);
+    debug_assert!(offered.is_ok());
+}
+
 /// Offers a message to everybody, under one pin. If code of the user's has to run first for somebody,
 /// nothing has happened, and they are handed back with the message: to be called again once they are
 /// prepared.
@@ -115,6 +140,9 @@ fn offer_all(
             fast + prepared.len()
         }
     };
+    if !info.is_control() {
+        collect_taps(&listings, &message, after);
+    }
     if count == 0 {
         after.unwanted.push(message);
         return Ok(());
@@ -146,6 +174,16 @@ fn offer_all(
     Ok(())
 }
 
+/// Notes the taps of all topics in reach, to be run once nothing is pinned.
+#[inline]
+fn collect_taps(listings: &Listings<'_>, message: &Message, after: &mut Aftermath) {
+    for (_, listing) in listings {
+        for tap in listing.taps().iter().filter_map(Weak::upgrade) {
+            after.tapped.push((tap, message.clone()));
+        }
+    }
+}
+
 /// Who is on a topic with total order that is out of reach by now is offered nothing: its turn is not held
 /// (D7).
 fn leave_unreached(prepared: &mut Prepared, listings: &Listings<'_>, after: &mut Aftermath) {
@@ -163,26 +201,7 @@ fn leave_unreached(prepared: &mut Prepared, listings: &Listings<'_>, after: &mut
     }
 }
 
-/// Who has declined the type since its filter was asked is offered nothing: see
-/// [`Subscription::decline`](crate::Subscription::decline).
-fn leave_unwanted(
-    prepared: &mut Prepared,
-    info: &TypeInfo,
-    guard: &Guard,
-    after: &mut Aftermath,
-) -> u64 {
-    let before = prepared.len();
-    let is_unwanted = |ready: &Ready| !ready.subscriber.types.wants(info, guard);
-    while let Some(index) = prepared.iter().position(is_unwanted) {
-        let Ready {
-            subscriber, alive, ..
-        } = prepared.remove(index);
-        after.rare().unpinned.push((subscriber, alive));
-    }
-    (before - prepared.len()) as u64
-}
-
-type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;
+pub(super) type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;
 
 #[inline]
 fn listings<'g>(node: &'g Node, guard: &'g Guard) -> Listings<'g> {
@@ -249,97 +268,6 @@ fn count_fast(listings: &Listings<'_>, info: &TypeInfo, receipt: &mut Receipt) -
     fast
 }
 
-/// A subscriber for which code of the user's has to run before it can be offered a message.
-struct Slow {
-    entry: Arc<Subscriber>,
-    alive: Option<Arc<Alive>>,
-    wants: bool,
-}
-
-struct Ready {
-    subscriber: Arc<Subscriber>,
-    alive: Option<Arc<Alive>>,
-    key: Option<ConflateKey>,
-}
-
-type Prepared = SmallVec<[Ready; 4]>;
-
-fn collect_slow(listings: &Listings<'_>, info: &TypeInfo, guard: &Guard) -> SmallVec<[Slow; 4]> {
-    listings
-        .iter()
-        .flat_map(|(node, listing)| listing.slow().iter().map(move |entry| (*node, entry)))
-        .map(|(node, entry)| Slow {
-            entry: entry.to_arc(),
-            alive: node.alive(),
-            wants: entry.get().types.wants(info, guard),
-        })
-        .collect()
-}
-
-/// Runs filters and key functions, without pin or lock.
-fn prepare(
-    slow: SmallVec<[Slow; 4]>,
-    message: &Message,
-    special: &Special<'_>,
-    receipt: &mut Receipt,
-) -> Prepared {
-    let mut ready = Prepared::new();
-    for Slow {
-        entry: subscriber,
-        alive,
-        wants,
-    } in slow
-    {
-        let skipped = matches!(special, Special::Skip(skip) if Arc::ptr_eq(skip, &subscriber));
-        if skipped {
-            continue;
-        }
-        if !wants {
-            receipt.filtered += u64::from(!message.info().is_control());
-            continue;
-        }
-        let Some(hooks) = subscriber.hooks.as_ref().and_then(Weak::upgrade) else {
-            receipt.closed += 1;
-            continue;
-        };
-        match run_hooks(&hooks, &subscriber, message) {
-            Some(key) => ready.push(Ready {
-                subscriber,
-                alive,
-                key,
-            }),
-            None => {
-                subscriber.mailbox.seldom().filtered.add(1);
-                receipt.filtered += 1;
-            }
-        }
-        scope::drop_in_scope(hooks);
-    }
-    ready
-}
-
-/// `None` if the filter declines the message, or panics at it; else the key, if there is a key function.
-fn run_hooks(
-    hooks: &Hooks,
-    subscriber: &Subscriber,
-    message: &Message,
-) -> Option<Option<ConflateKey>> {
-    if message.info().is_control() {
-        return Some(None);
-    }
-    let _scope = scope::enter();
-    let run = || {
-        let filter = hooks.filter.as_ref().filter(|_| !subscriber.filters_itself);
-        let passes = filter.is_none_or(|filter| filter(message));
-        passes.then(|| hooks.key.as_ref().map(|key| key(message)))
-    };
-    catch(run).unwrap_or_else(|panic| {
-        subscriber.mailbox.seldom().hook_panics.add(1);
-        crate::sync::contain(|| drop(panic));
-        None
-    })
-}
-
 /// The offers of one message, under one pin.
 struct Offers<'a, 's> {
     raw: RawDelivery,
@@ -371,12 +299,12 @@ impl Offers<'_, '_> {
     }
 
     #[inline(never)]
-    fn offer(&mut self, entry: Entry, node: &Node, key: Option<ConflateKey>, guard: &Guard) {
+    fn offer(&mut self, entry: Entry, node: &Node, key: Option<Key>, guard: &Guard) {
         let subscriber = entry.get();
         let mut parcel = None;
         if ptr::eq(subscriber, self.about) {
             match self.special {
-                Special::Skip(_) | Special::Nobody => {
+                Special::Skip(_) | Special::Nobody | Special::Staged => {
                     self.refused += 1;
                     return;
                 }
@@ -390,7 +318,9 @@ impl Offers<'_, '_> {
         let mut left = None;
         match subscriber.offer(parcel, key, &mut left, guard) {
             Offered::Queued(duty) => self.queued(duty),
-            Offered::Refused(why, parcel) => self.refuse(why, parcel, entry, || node.alive()),
+            Offered::Refused(why, parcel) => {
+                self.refuse(why, parcel, entry, || node.alive(), guard);
+            }
         }
         if left.is_some() || subscriber.mailbox.marks().is_some() {
             self.note(entry, left);
@@ -418,7 +348,9 @@ impl Offers<'_, '_> {
             let mut left = None;
             match subscriber.offer(parcel, key, &mut left, guard) {
                 Offered::Queued(duty) => self.queued(duty),
-                Offered::Refused(why, parcel) => self.refuse(why, parcel, entry, || alive.clone()),
+                Offered::Refused(why, parcel) => {
+                    self.refuse(why, parcel, entry, || alive.clone(), guard);
+                }
             }
             if left.is_some() || subscriber.mailbox.marks().is_some() {
                 self.note(entry, left);
@@ -448,8 +380,12 @@ impl Offers<'_, '_> {
         parcel: Parcel,
         entry: Entry,
         alive: impl FnOnce() -> Option<Arc<Alive>>,
+        guard: &Guard,
     ) {
         match why {
+            Refusal::Wait if matches!(self.special, Special::Staged) => {
+                return self.offer_past_limit(parcel, entry, guard);
+            }
             Refusal::Wait => return self.after.rare().blocked.push(entry.to_arc(), parcel),
             Refusal::Closed => self.receipt.closed += 1,
             Refusal::Evict => {
@@ -475,6 +411,23 @@ impl Offers<'_, '_> {
                 None => self.refused += 1,
                 Some(envelope) => self.after.rare().parcels.push(Parcel::Marked(envelope)),
             },
+        }
+    }
+
+    fn offer_past_limit(&mut self, parcel: Parcel, entry: Entry, guard: &Guard) {
+        let subscriber = entry.get();
+        match subscriber.offer_unlimited(parcel, guard) {
+            Offered::Queued(duty) => {
+                subscriber.mailbox.seldom().past_limit.add(1);
+                self.queued(duty);
+            }
+            Offered::Refused(_, parcel) => {
+                self.receipt.closed += 1;
+                match parcel.forget_delivery() {
+                    None => self.refused += 1,
+                    Some(envelope) => self.after.rare().parcels.push(Parcel::Marked(envelope)),
+                }
+            }
         }
     }
 

@@ -1,11 +1,13 @@
 //! Publishing for tasks: where a mailbox blocks its publishers, the task waits for room, not its thread.
 
-use super::aftermath::Aftermath;
+use super::aftermath::{Aftermath, Tapped};
 use super::blocked::Blocked;
 use super::node::Alive;
 use super::publish::{self, Special};
 use super::publish_error::PublishError;
+use super::tap;
 use crate::message::{Message, Receipt};
+use crate::subscription::scope;
 use crate::subscription::waiting::{Waiter, WaiterSlot};
 use crate::sync::unmodelled::Arc;
 use std::fmt;
@@ -23,6 +25,8 @@ pub struct PublishFuture {
     /// What a mailbox that fails when full did not take.
     failed: Option<Message>,
     blocked: Blocked,
+    /// Run once nobody is waited for, or the wait is given up.
+    tapped: Tapped,
     /// The task that waits for room, in whatever mailboxes.
     task: Arc<WaiterSlot>,
 }
@@ -35,6 +39,7 @@ impl PublishFuture {
             receipt: Receipt::default(),
             failed: None,
             blocked: Blocked::default(),
+            tapped: Tapped::new(),
             task: Arc::new(WaiterSlot::new()),
         }
     }
@@ -44,6 +49,9 @@ impl PublishFuture {
         let mut after = Aftermath::default();
         let mut receipt = publish::publish(&self.alive, message, &mut Special::Nobody, &mut after);
         self.blocked = after.take_blocked();
+        if !self.blocked.is_empty() {
+            self.tapped = after.take_tapped();
+        }
         after.settle(&mut receipt);
         self.failed = after.take_failed();
         self.receipt = receipt;
@@ -68,6 +76,8 @@ impl Future for PublishFuture {
                 return Poll::Pending;
             }
             this.task.clear();
+            tap::run(std::mem::take(&mut this.tapped));
+            scope::run_pending();
         }
         let receipt = this.receipt;
         Poll::Ready(match (this.blocked.take_shut_down(), this.failed.take()) {
@@ -75,6 +85,18 @@ impl Future for PublishFuture {
             (None, Some(message)) => Err(PublishError::Full { message, receipt }),
             (None, None) => Ok(receipt),
         })
+    }
+}
+
+/// The wait is given up: what was blocked is shed, and taps have their turn, for the others were offered the
+/// message.
+impl Drop for PublishFuture {
+    fn drop(&mut self) {
+        drop(std::mem::take(&mut self.blocked));
+        if !self.tapped.is_empty() {
+            tap::run(std::mem::take(&mut self.tapped));
+            scope::run_pending();
+        }
     }
 }
 

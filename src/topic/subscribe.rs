@@ -3,7 +3,7 @@
 use super::node::Alive;
 use crate::error::{MAX_NAME_LEN, SubscribeError};
 use crate::message::{
-    CHANGE, ChangeKind, FinalMessage, Gap, Message, MessageType, TypeInfo, default_type,
+    CHANGE, ChangeKind, FinalMessage, Format, Gap, Message, MessageType, TypeInfo, default_type,
 };
 use crate::subscription::consumer::{
     Asides, Batch, Consumer, ConsumerCell, FinalFn, GapFn, Handler,
@@ -42,8 +42,10 @@ pub struct SubscriptionBuilder {
     accepted: Vec<&'static TypeInfo>,
     accepts_all: bool,
     changeable: bool,
+    formats: Vec<&'static Format>,
     changes: bool,
     filter: Option<FilterFn>,
+    filters_late: bool,
     marks: Option<(u64, u64)>,
     hooks: Hooks,
     panic_policy: PanicPolicy,
@@ -76,8 +78,10 @@ impl SubscriptionBuilder {
             accepted: Vec::new(),
             accepts_all: false,
             changeable: false,
+            formats: Vec::new(),
             changes: false,
             filter: None,
+            filters_late: false,
             marks: None,
             hooks: Hooks::default(),
             panic_policy: PanicPolicy::default(),
@@ -112,6 +116,7 @@ impl SubscriptionBuilder {
     pub fn accept_all(mut self) -> Self {
         self.accepts_all = true;
         self.accepted.clear();
+        self.formats.clear();
         self
     }
 
@@ -122,11 +127,44 @@ impl SubscriptionBuilder {
         self
     }
 
+    /// Only messages whose type has that format, and those of the types accepted besides. Decided before the
+    /// mailbox as well, also for types that come into use later. Each publish looks at such a subscription,
+    /// and looks up the topic's list twice for it, as for a closure filter.
+    ///
+    /// ```
+    /// # use stasis_bus::{Bus, Format, Formatter, MessageType};
+    /// # let bus = Bus::new()?;
+    /// # let topic = bus.topic("numbers")?;
+    /// static TEXT: Format = Format::new("text");
+    /// static COUNT: MessageType<u32> = MessageType::with_formats(
+    ///     "count",
+    ///     &[Formatter::new(&TEXT, |count, _| Some(count.to_string()))],
+    /// );
+    /// let mut texts = topic.subscribe().accept_format(&TEXT).receiver()?;
+    /// topic.publish("not text")?;
+    /// topic.publish(COUNT.message(7))?;
+    /// assert_eq!(texts.recv()?.render(&TEXT).as_deref(), Some("7"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn accept_format(mut self, format: &'static Format) -> Self {
+        self.accepts_all = false;
+        self.formats.push(format);
+        self
+    }
+
     /// Only messages that the closure lets pass. It runs on the publisher's thread, before the mailbox,
     /// without any lock; on topics with total order on the consumer's side, before the handler. If it
     /// panics, the message does not pass. Notices of the bus always pass.
     pub fn filter(mut self, filter: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Box::new(filter));
+        self
+    }
+
+    /// The closure filter runs where the handler does, right before it and never twice at once, instead of on
+    /// publishers' threads. What it declines has been through the mailbox, then. For filters that depend on
+    /// what was delivered before, or cost too much for publishers.
+    pub fn filter_on_delivery(mut self) -> Self {
+        self.filters_late = true;
         self
     }
 
@@ -198,7 +236,8 @@ impl SubscriptionBuilder {
 
     /// Subscribes a handler. One for `&Message` gets everything that was accepted, gap notices in their
     /// places, and the final message as the last of all. One for `&T` gets payloads of type `T`: those
-    /// under its default type, unless [`accept`](Self::accept) says otherwise.
+    /// under its default type, unless [`accept`](Self::accept) or [`accept_format`](Self::accept_format)
+    /// says otherwise.
     ///
     /// ```
     /// # use stasis_bus::{Bus, Message};
@@ -230,7 +269,7 @@ impl SubscriptionBuilder {
                 }
             })
         } else {
-            if self.accepted.is_empty() && !self.accepts_all {
+            if self.accepted.is_empty() && self.formats.is_empty() && !self.accepts_all {
                 self.accepted.push(default_type::<T>());
             }
             Box::new(move |message: &Message| {
@@ -257,6 +296,7 @@ impl SubscriptionBuilder {
     {
         self.accepts_all = false;
         self.accepted = vec![message_type.info()];
+        self.formats.clear();
         self.run(handler)
     }
 
@@ -412,19 +452,21 @@ impl SubscriptionBuilder {
         let total_order = self.alive.node.has_total_order();
         let marks = self.marks.map(|(high, low)| Marks::new(high, low));
         let mailbox = Mailbox::new(&self.overflow, self.capacity, marks, &core.budget);
-        let filters_itself = self.filter.is_some() && total_order;
+        let filters_itself = self.filter.is_some() && (total_order || self.filters_late);
         self.hooks.filter = self.filter.take();
         if let Overflow::Conflate(Conflate(key)) = self.overflow {
             self.hooks.key = Some(key);
         }
-        let is_slow = self.hooks.key.is_some() || (self.hooks.filter.is_some() && !filters_itself);
+        let is_slow = self.hooks.key.is_some()
+            || (self.hooks.filter.is_some() && !filters_itself)
+            || !self.formats.is_empty();
         let hooks = (!self.hooks.is_empty()).then(|| Arc::new(self.hooks));
         let types = match self.changeable {
             true => {
                 let accepted = (!self.accepts_all).then_some(self.accepted);
-                TypeFilter::changeable(accepted, self.changes)
+                TypeFilter::changeable(accepted, self.formats, self.changes)
             }
-            false => TypeFilter::new(self.accepted, self.changes),
+            false => TypeFilter::with_formats(self.accepted, self.formats, self.changes),
         };
         let topic = &self.alive.node.name;
         let name = self.name.unwrap_or_else(|| format!("{topic}#{id}"));

@@ -7,11 +7,12 @@
     reason = "entries are pointers whose reference is retired through the epoch"
 )]
 
+use super::tap::TapInner;
 use crate::epoch::{self, Guard};
 use crate::message::{CHANGE, TypeInfo};
 use crate::subscription::filter::Accepted;
 use crate::subscription::state::Subscriber;
-use crate::sync::unmodelled::Arc;
+use crate::sync::unmodelled::{Arc, Weak};
 use smallvec::SmallVec;
 use std::ptr::NonNull;
 
@@ -152,8 +153,11 @@ pub(super) struct Listing {
     /// Those that want certain types, by the number of the type, sorted; those that want nothing for now
     /// under [`NO_TYPE`], so that who closes the topic finds them.
     by_type: Box<[(u32, List)]>,
-    /// Those for which a publisher has to run code of the user's first, whatever they want.
+    /// Those for which a publisher has to run code of the user's first, or to look at more than the type's
+    /// number, whatever they want.
     slow: List,
+    /// What publishers run.
+    taps: Box<[Weak<TapInner>]>,
     /// How many there are, each counted once.
     len: usize,
 }
@@ -190,10 +194,43 @@ impl Listing {
         self.len
     }
 
-    /// True if somebody wants that type, as far as filters by type tell.
+    #[inline]
+    pub(super) fn taps(&self) -> &[Weak<TapInner>] {
+        &self.taps
+    }
+
+    /// True if a publish would do nothing here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0 && self.taps.is_empty()
+    }
+
+    /// With one tap more.
+    pub(super) fn with_tap(&self, tap: Weak<TapInner>) -> Self {
+        self.with_taps(self.taps.iter().cloned().chain([tap]).collect())
+    }
+
+    /// Without that tap.
+    pub(super) fn without_tap(&self, tap: &Arc<TapInner>) -> Self {
+        let is_other = |weak: &&Weak<TapInner>| !std::ptr::eq(weak.as_ptr(), Arc::as_ptr(tap));
+        self.with_taps(self.taps.iter().filter(is_other).cloned().collect())
+    }
+
+    fn with_taps(&self, taps: Box<[Weak<TapInner>]>) -> Self {
+        Self {
+            general: self.general.clone(),
+            by_type: self.by_type.clone(),
+            slow: self.slow.clone(),
+            taps,
+            len: self.len,
+        }
+    }
+
+    /// True if somebody wants that type, as far as filters by type tell. A tap wants everything.
     pub(super) fn wants(&self, info: &TypeInfo, guard: &Guard) -> bool {
         let wants = |entry: Entry| entry.get().types.wants(info, guard);
-        self.fast(info).any(|list| !list.is_empty()) || self.slow.iter().any(wants)
+        (!self.taps.is_empty() && !info.is_control())
+            || self.fast(info).any(|list| !list.is_empty())
+            || self.slow.iter().any(wants)
     }
 
     /// True if that one is on the list.
@@ -295,6 +332,7 @@ impl Listing {
             general,
             slow,
             by_type: by_type.into(),
+            taps: self.taps.clone(),
             len,
         };
         (new, found)
