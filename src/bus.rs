@@ -95,14 +95,8 @@ impl Bus {
 
     fn get_or_create(&self, name: &str, total_order: bool) -> Result<Topic, TopicError> {
         self.check_name(name)?;
-        let core = self.core();
-        let alive = core.registry.get_or_create(core, name, total_order);
-        // A shutdown that began meanwhile either found it in the registry, or is seen here.
-        if core.is_shut_down() {
-            alive.close_all(FinalReason::Shutdown);
-            return Err(TopicError::ShutDown);
-        }
-        Ok(Topic::new(alive))
+        let alive = self.core().topic(name, total_order);
+        alive.map(Topic::new).ok_or(TopicError::ShutDown)
     }
 
     fn check_name(&self, name: &str) -> Result<(), TopicError> {

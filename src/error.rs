@@ -258,6 +258,40 @@ impl fmt::Display for ForwardError {
 
 impl Error for ForwardError {}
 
+/// Why there is no pool of a topic's children, or no such child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// A child needs a name.
+    EmptyName,
+    /// The name, with its parent's and the slash between them, is longer than
+    /// [`MAX_NAME_LEN`](crate::MAX_NAME_LEN) bytes.
+    NameTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The parent is closed.
+    TopicClosed,
+    /// The bus has been shut down.
+    ShutDown,
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyName => f.write_str("a child topic needs a name"),
+            Self::NameTooLong { len } => write!(
+                f,
+                "the name has {len} bytes with its parent's, at most {MAX_NAME_LEN} are allowed"
+            ),
+            Self::TopicClosed => f.write_str("the parent topic is closed"),
+            Self::ShutDown => f.write_str("the bus has been shut down"),
+        }
+    }
+}
+
+impl Error for PoolError {}
+
 /// To wait here could be to wait for oneself: the call was made inside a handler, or on a worker (R1b).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WouldDeadlock;

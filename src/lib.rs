@@ -27,8 +27,8 @@ mod bus;
 pub use builder::{BusBuilder, DEFAULT_MESSAGE_BUDGET};
 pub use bus::{Bus, BusStats, ShutdownReport};
 pub use error::{
-    AcceptError, BuildError, ForwardError, MAX_NAME_LEN, RecvError, SubscribeError, TopicError,
-    TryRecvError, WaitError, WouldDeadlock,
+    AcceptError, BuildError, ForwardError, MAX_NAME_LEN, PoolError, RecvError, SubscribeError,
+    TopicError, TryRecvError, WaitError, WouldDeadlock,
 };
 pub use message::{
     ChangeKind, FinalMessage, FinalReason, Format, Formatter, Gap, Key, KeyKind, KeyRef, Message,
@@ -43,7 +43,7 @@ pub use subscription::{
 };
 pub use topic::{
     Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Staged,
-    SubscriptionBuilder, SyncError, Tap, Topic, TopicStats,
+    SubscriptionBuilder, SyncError, Tap, Topic, TopicPool, TopicStats,
 };
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may

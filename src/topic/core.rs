@@ -5,7 +5,7 @@ use super::forward::Forward;
 use super::node::{Alive, Node};
 use super::registry::Registry;
 use super::topology::Topology;
-use crate::message::{Origin, TypeInfo};
+use crate::message::{FinalReason, Origin, TypeInfo};
 use crate::subscription::mailbox::Budget;
 use crate::subscription::state::{Duty, Subscriber};
 use crate::subscription::waiting::Completion;
@@ -190,6 +190,17 @@ impl Core {
 
     pub(super) fn same_bus(&self, node: &Alive) -> bool {
         std::ptr::eq(self, Arc::as_ptr(&node.core))
+    }
+
+    /// The live topic of that name, or a new one. `None`: the bus is shut down.
+    pub(crate) fn topic(self: &Arc<Self>, name: &str, total_order: bool) -> Option<Arc<Alive>> {
+        let alive = self.registry.get_or_create(self, name, total_order);
+        // A shutdown that began meanwhile either found it in the registry, or is seen here.
+        if self.is_shut_down() {
+            alive.close_all(FinalReason::Shutdown);
+            return None;
+        }
+        Some(alive)
     }
 
     pub(super) fn new_node(self: &Arc<Self>, name: Arc<str>, total_order: bool) -> Arc<Alive> {
