@@ -193,6 +193,47 @@ impl Error for SubscribeError {
     }
 }
 
+/// Why the types that a subscription accepts could not be changed. They are as they were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// It was not built to be changed: see [`SubscriptionBuilder::changeable`].
+    ///
+    /// [`SubscriptionBuilder::changeable`]: crate::SubscriptionBuilder::changeable
+    NotChangeable,
+    /// The bus declines that message type, so it would never come.
+    DeclinedType {
+        /// The name of the type.
+        name: &'static str,
+    },
+    /// It accepts every type, and all but one is nothing that it could accept.
+    AcceptsAll,
+    /// The subscription has ended.
+    Ended,
+}
+
+impl fmt::Display for AcceptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotChangeable => {
+                f.write_str("the subscription was not built to have its types changed")
+            }
+            Self::DeclinedType { name } => {
+                write!(
+                    f,
+                    "the bus declines messages of type `{name}`, so none would come"
+                )
+            }
+            Self::AcceptsAll => {
+                f.write_str("the subscription accepts every type, so none can be taken from it")
+            }
+            Self::Ended => f.write_str("the subscription has ended"),
+        }
+    }
+}
+
+impl Error for AcceptError {}
+
 /// Why a forward could not be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -9,8 +9,10 @@ use super::publish;
 use super::subscribers::{self, Listing};
 use super::tap::TapInner;
 use crate::epoch::{self, EpochCell};
+use crate::error::AcceptError;
 use crate::message::{CHANGE, ChangeKind, FinalReason};
 use crate::stats::Counter;
+use crate::subscription::filter::Change;
 use crate::subscription::scope;
 use crate::subscription::state::{Duty, Home, Subscriber};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -134,8 +136,8 @@ impl Node {
         }
         let guard = epoch::pin();
         let new = match self.listing.load(&guard) {
-            Some(listing) => listing.with(subscriber),
-            None => Listing::default().with(subscriber),
+            Some(listing) => listing.with(subscriber, &guard),
+            None => Listing::default().with(subscriber, &guard),
         };
         self.listing.replace(Some(new), &guard);
         drop(control);
@@ -149,7 +151,7 @@ impl Node {
         let Some(listing) = self.listing.load(&guard) else {
             return false;
         };
-        let Some(new) = listing.without(subscriber) else {
+        let Some(new) = listing.without(subscriber, &guard) else {
             return false;
         };
         let new = (!new.is_empty()).then_some(new);
@@ -158,6 +160,36 @@ impl Node {
         drop(control);
         subscribers::retire(vec![Arc::clone(subscriber)], &guard);
         true
+    }
+
+    /// Changes the types that a subscriber accepts. The listing is replaced once: whoever publishes finds it
+    /// there by what it accepted before or by what it accepts now, and never by both (D4, D6).
+    fn change_types(
+        &self,
+        subscriber: &Arc<Subscriber>,
+        change: Change,
+    ) -> Result<(), AcceptError> {
+        let types = subscriber.types.as_changeable();
+        let types = types.ok_or(AcceptError::NotChangeable)?;
+        let control = self.control.lock();
+        let guard = epoch::pin();
+        let before = subscriber.types.accepted(&guard);
+        if let (Change::Decline(_), None) = (&change, before) {
+            return Err(AcceptError::AcceptsAll);
+        }
+        let listing = self.listing.load(&guard);
+        let Some(listing) = listing.filter(|_| subscriber.place.get().is_some()) else {
+            return Err(AcceptError::Ended);
+        };
+        if let Ok(after) = change.of(before) {
+            if !subscriber.is_slow {
+                let new = listing.relisted(subscriber, before, after.as_deref());
+                self.listing.replace(Some(new), &guard);
+            }
+            types.replace(after, &guard);
+        }
+        drop(control);
+        Ok(())
     }
 
     /// Lists a tap. False if the topic is closed.
@@ -244,7 +276,7 @@ impl Node {
     pub(super) fn is_listed(&self, subscriber: &Subscriber) -> bool {
         let guard = epoch::pin();
         let listing = self.listing.load(&guard);
-        listing.is_some_and(|listing| listing.contains(subscriber))
+        listing.is_some_and(|listing| listing.contains(subscriber, &guard))
     }
 }
 
@@ -327,6 +359,30 @@ impl Home for Alive {
             };
             contain(|| hook(&report));
         }
+    }
+
+    fn change_types(
+        &self,
+        subscriber: &Arc<Subscriber>,
+        change: Change,
+    ) -> Result<(), AcceptError> {
+        let declined = match &change {
+            Change::Accept(info) => Some(*info).filter(|info| self.core.declines(info)),
+            Change::Only(infos) => infos.iter().copied().find(|info| self.core.declines(info)),
+            Change::Decline(_) | Change::All => None,
+        };
+        if let Some(info) = declined {
+            return Err(AcceptError::DeclinedType { name: info.name() });
+        }
+        let narrows = matches!(change, Change::Decline(_) | Change::Only(_));
+        self.node.change_types(subscriber, change)?;
+        if narrows {
+            // Who waits for room with a message that is not wanted any more waits for nothing.
+            subscriber.mailbox.wake_blocked();
+            // And who was about to offer one has done so once the pins of now are gone.
+            epoch::outwait_pins();
+        }
+        Ok(())
     }
 
     fn topic_name(&self) -> &Arc<str> {
