@@ -19,6 +19,8 @@ mod subscription;
 mod topic;
 
 mod cache;
+#[cfg(feature = "json")]
+pub mod json;
 
 mod builder;
 mod bus;
@@ -30,8 +32,8 @@ pub use cache::{
     CachingTopic, Dump, Snapshots,
 };
 pub use error::{
-    BuildError, ForwardError, MAX_NAME_LEN, RecvError, SubscribeError, TopicError, TryRecvError,
-    WaitError, WouldDeadlock,
+    AcceptError, BuildError, ForwardError, MAX_NAME_LEN, PatternError, PoolError, RecvError,
+    SubscribeError, TopicError, TryRecvError, WaitError, WouldDeadlock,
 };
 pub use message::{
     ChangeKind, FinalMessage, FinalReason, Format, Formatter, Gap, Key, KeyKind, KeyRef, Message,
@@ -46,7 +48,7 @@ pub use subscription::{
 };
 pub use topic::{
     Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Stage, Staged,
-    SubscriptionBuilder, SyncError, Tap, Topic, TopicStats, Topics,
+    SubscriptionBuilder, SyncError, Tap, Topic, TopicPool, TopicStats, Topics,
 };
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may

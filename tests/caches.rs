@@ -400,42 +400,8 @@ fn summing() -> Cache {
         .unwrap()
 }
 
-#[test]
-fn aggregates_follow_their_causes_for_everyone() {
-    let world = world_with(summing());
-    let mut raw = world.states.subscribe().receiver().unwrap();
-    let mut updates = world.caching.topic().subscribe().receiver().unwrap();
-    let aggregate = || value(world.cache.aggregate(&STATE, 1).unwrap());
-    world.set(1, 10);
-    assert_eq!(aggregate(), Some(10));
-    world.set_by(FAR, 1, 5);
-    assert_eq!(aggregate(), Some(15));
-    assert_eq!(
-        value(
-            world
-                .cache
-                .get_by_origin(&STATE, 1, Origin::AGGREGATE)
-                .unwrap()
-        ),
-        Some(15)
-    );
-    // The sum stays.
-    world.set(1, 5);
-    world.set_by(FAR, 1, 10);
-    assert_eq!(
-        values(world.cache.dump().by_origin(Origin::AGGREGATE).to_vec()),
-        [15]
-    );
-    assert_eq!(
-        values(world.cache.get_all(&STATE, 1).unwrap()),
-        [5, 10],
-        "without the aggregate"
-    );
-    world.caching.clear(&STATE, 1, FAR).unwrap();
-    assert_eq!(aggregate(), Some(5));
-    world.caching.clear(&STATE, 1, Origin::LOCAL).unwrap();
-    assert_eq!(aggregate(), None);
-    assert!(world.cache.is_empty());
+/// Of both topics: what was told in the test below, in its order.
+fn assert_sums(mut raw: stasis_bus::Receiver, mut updates: stasis_bus::Receiver) {
     let raw: Vec<_> = std::iter::from_fn(|| raw.try_recv().ok())
         .map(|m| {
             (
@@ -475,6 +441,45 @@ fn aggregates_follow_their_causes_for_everyone() {
         (Some(5), None, true),
     ];
     assert_eq!(updates, expected);
+}
+
+#[test]
+fn aggregates_follow_their_causes_for_everyone() {
+    let world = world_with(summing());
+    let raw = world.states.subscribe().receiver().unwrap();
+    let updates = world.caching.topic().subscribe().receiver().unwrap();
+    let aggregate = || value(world.cache.aggregate(&STATE, 1).unwrap());
+    world.set(1, 10);
+    assert_eq!(aggregate(), Some(10));
+    world.set_by(FAR, 1, 5);
+    assert_eq!(aggregate(), Some(15));
+    assert_eq!(
+        value(
+            world
+                .cache
+                .get_by_origin(&STATE, 1, Origin::AGGREGATE)
+                .unwrap()
+        ),
+        Some(15)
+    );
+    // The sum stays.
+    world.set(1, 5);
+    world.set_by(FAR, 1, 10);
+    assert_eq!(
+        values(world.cache.dump().by_origin(Origin::AGGREGATE).to_vec()),
+        [15]
+    );
+    assert_eq!(
+        values(world.cache.get_all(&STATE, 1).unwrap()),
+        [5, 10],
+        "without the aggregate"
+    );
+    world.caching.clear(&STATE, 1, FAR).unwrap();
+    assert_eq!(aggregate(), Some(5));
+    world.caching.clear(&STATE, 1, Origin::LOCAL).unwrap();
+    assert_eq!(aggregate(), None);
+    assert!(world.cache.is_empty());
+    assert_sums(raw, updates);
 }
 
 #[test]

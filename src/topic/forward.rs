@@ -81,7 +81,8 @@ fn follow<'g>(nodes: &mut Nodes<'g>, guard: &'g Guard) -> bool {
 }
 
 /// The handle of a forward. Dropping it, or [`Forward::cancel`], removes the edge: after that has returned,
-/// no publish that begins goes along it. It keeps both topics alive.
+/// no publish that begins goes along it. It keeps both topics alive, unless it is told not to
+/// ([`Forward::bind`]).
 #[must_use = "dropping a forward cancels it"]
 pub struct Forward {
     id: u64,
@@ -112,6 +113,34 @@ impl Forward {
     pub fn detach(self) {
         let core = Arc::clone(&self.from.core);
         core.keep(self);
+    }
+
+    /// Binds the edge to its ends: it keeps neither of them alive, and goes when either of them goes (its
+    /// last handle, subscription or forward) or is closed. For what comes and goes in large numbers: nobody
+    /// has to keep the forward, and nothing is left when a topic ends. If one of the topics is closed
+    /// already, the edge goes now.
+    ///
+    /// When a topic goes, the cost for each of its bound edges is that of [`Forward::cancel`], and does not
+    /// depend on how many others lead to the same topics.
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// let bus = Bus::new()?;
+    /// let all = bus.topic("calls")?;
+    /// let mut receiver = all.subscribe().receiver()?;
+    /// let leg = bus.topic("calls/7")?;
+    /// leg.forward_to(&all)?.bind();
+    /// leg.publish("ringing")?;
+    /// assert_eq!(receiver.recv()?.get::<&str>(), Some(&"ringing"));
+    /// drop(leg);
+    /// assert!(bus.get_topic("calls/7").is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn bind(self) {
+        let mut topology = self.from.core.topology.lock();
+        // If not, the drop of `self` removes it; if it is, the drop leaves it.
+        let _is_bound = topology.bind(self.id, &self.from.node, &self.to.node);
+        drop(topology);
     }
 
     /// The name of the topic that messages come from.

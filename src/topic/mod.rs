@@ -1,10 +1,14 @@
 //! Topics: where messages are published, and who hears them. See [`Topic`].
 
 pub(crate) mod aftermath;
+pub(crate) mod aggregates;
 pub(crate) mod blocked;
 pub(crate) mod core;
 pub(crate) mod forward;
 pub(crate) mod node;
+pub(crate) mod pattern;
+pub(crate) mod place;
+pub(crate) mod pool;
 mod prepare;
 pub(crate) mod publish;
 pub(crate) mod publish_async;
@@ -21,6 +25,7 @@ pub(crate) mod topology;
 
 pub use self::core::{Discarded, HandlerPanic};
 pub use forward::Forward;
+pub use pool::TopicPool;
 pub use publish_async::PublishFuture;
 pub use publish_error::PublishError;
 pub use staged::{Offered, Stage, Staged};
@@ -30,7 +35,7 @@ pub use sync_publish::SyncError;
 pub use tap::Tap;
 pub use topics::Topics;
 
-use crate::error::{ForwardError, SubscribeError};
+use crate::error::{ForwardError, PoolError, SubscribeError};
 use crate::message::{
     FinalReason, Message, MessageType, Origin, Receipt, default_type, into_message,
 };
@@ -345,6 +350,15 @@ impl Topic {
             return Err(ForwardError::TopicClosed);
         }
         Ok(Forward::new(&self.alive, &other.alive))
+    }
+
+    /// A pool of this topic's children. Any number of pools of one topic may exist; each has children of its
+    /// own, and if two have the same one, a message still comes once (D4).
+    ///
+    /// # Errors
+    /// [`PoolError`] if the topic is closed, or the bus shut down.
+    pub fn pool(&self) -> Result<TopicPool, PoolError> {
+        TopicPool::new(&self.alive)
     }
 
     /// Closes the topic: it takes no messages and no subscriptions any more, and its subscriptions end. The

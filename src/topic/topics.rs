@@ -3,7 +3,6 @@
 use super::Topic;
 use super::core::Core;
 use crate::error::{MAX_NAME_LEN, TopicError};
-use crate::message::FinalReason;
 use crate::sync::unmodelled::Arc;
 
 /// Where topics come from: a [`Bus`](crate::Bus), or any topic of one. What is built on topics (caching
@@ -59,11 +58,6 @@ pub(crate) fn topic(core: &Arc<Core>, name: &str, total_order: bool) -> Result<T
     if core.is_shut_down() {
         return Err(TopicError::ShutDown);
     }
-    let alive = core.registry.get_or_create(core, name, total_order);
-    // A shutdown that began meanwhile either found it in the registry, or is seen here.
-    if core.is_shut_down() {
-        alive.close_all(FinalReason::Shutdown);
-        return Err(TopicError::ShutDown);
-    }
-    Ok(Topic::new(alive))
+    let alive = core.topic(name, total_order);
+    alive.map(Topic::new).ok_or(TopicError::ShutDown)
 }

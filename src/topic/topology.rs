@@ -10,65 +10,137 @@
 
 use super::forward::Route;
 use super::node::Node;
+use super::place::Place;
 use crate::epoch;
 use crate::sync::unmodelled::Arc;
-use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Topology {
-    places: BTreeMap<u64, Place>,
-}
-
-/// A topic that has edges.
-#[derive(Debug)]
-struct Place {
-    node: Arc<Node>,
-    /// Edges out: the edge's number, and the topic's.
-    downs: SmallVec<[(u64, u64); 1]>,
-    /// How many edges come in.
-    ins: usize,
-    /// It keeps a list.
-    lists: bool,
-    /// Those that have an edge to here, and a list of their own or upstream of them.
-    ups: BTreeSet<u64>,
-}
-
-impl Place {
-    fn new(node: &Arc<Node>) -> Self {
-        Self {
-            node: Arc::clone(node),
-            downs: SmallVec::new(),
-            ins: 0,
-            lists: false,
-            ups: BTreeSet::new(),
-        }
-    }
-
-    fn ways_out(&self) -> BTreeSet<u64> {
-        self.downs.iter().map(|(_, down)| *down).collect()
-    }
-
-    /// Somebody downstream who changes has to look for lists here.
-    fn matters(&self) -> bool {
-        self.lists || !self.ups.is_empty()
-    }
+    places: BTreeMap<u64, Box<Place>>,
+    /// How many bound edges there are of numbers that many may have, all to one topic.
+    groups: BTreeMap<u64, usize>,
 }
 
 impl Topology {
     pub(super) fn add(&mut self, edge: u64, from: &Arc<Node>, to: &Arc<Node>) {
-        let place = self
-            .places
-            .entry(from.id)
-            .or_insert_with(|| Place::new(from));
-        place.downs.push((edge, to.id));
-        let place = self.places.entry(to.id).or_insert_with(|| Place::new(to));
-        place.ins += 1;
+        self.place(from).downs.push((edge, to.id));
+        self.place(to).add_in();
         self.changed(from.id, to.id);
     }
 
+    fn place(&mut self, node: &Arc<Node>) -> &mut Place {
+        let place = self.places.entry(node.id);
+        place.or_insert_with(|| Box::new(Place::new(node)))
+    }
+
+    /// Removes an edge that a handle was in charge of: not if it has been bound.
     pub(super) fn remove(&mut self, edge: u64, from: u64, to: u64) {
+        if !self.is_bound(edge, from, to) {
+            self.take_out(edge, from, to);
+        }
+    }
+
+    /// Makes an edge one that goes with its ends. False if one of them is closed: then it is as it was.
+    ///
+    /// Who closes a topic marks it as closed before it takes the lock for [`Self::unbind_some`], so either
+    /// that is seen here, or the edge is found there.
+    pub(super) fn bind(&mut self, edge: u64, from: &Node, to: &Node) -> bool {
+        let open = !from.is_closed() && !to.is_closed();
+        if open {
+            if let Some(place) = self.places.get_mut(&to.id) {
+                place.bind(edge, from.id);
+            }
+        }
+        open
+    }
+
+    /// Bound edges may have that number from now on.
+    pub(super) fn open_group(&mut self, edge: u64) {
+        self.groups.insert(edge, 0);
+    }
+
+    /// Adds a bound edge of a group, unless it is there. False if one of its ends is closed.
+    pub(super) fn add_bound(&mut self, edge: u64, from: &Arc<Node>, to: &Arc<Node>) -> bool {
+        if self.is_bound(edge, from.id, to.id) {
+            return true;
+        }
+        if from.is_closed() || to.is_closed() {
+            return false;
+        }
+        self.add(edge, from, to);
+        if let Some(len) = self.groups.get_mut(&edge) {
+            *len += 1;
+        }
+        self.bind(edge, from, to)
+    }
+
+    /// How many edges a group has.
+    pub(super) fn group_len(&self, edge: u64) -> usize {
+        self.groups.get(&edge).copied().unwrap_or(0)
+    }
+
+    /// The names of the topics that the edges of a group come from.
+    pub(super) fn group(&self, edge: u64, to: u64) -> Vec<Arc<str>> {
+        let place = self.places.get(&to).into_iter();
+        let from = place.flat_map(|place| place.bound_as(edge));
+        let from = from.filter_map(|id| self.places.get(&id));
+        from.map(|place| Arc::clone(&place.node.name)).collect()
+    }
+
+    /// Removes up to `most` edges of a group. True if there are more; else the group is no more.
+    pub(super) fn close_group(&mut self, edge: u64, to: u64, most: usize) -> bool {
+        let place = self.places.get(&to).into_iter();
+        let some = place.flat_map(|place| place.bound_as(edge)).take(most);
+        let some: Vec<_> = some.collect();
+        for from in &some {
+            self.unbind(edge, *from, to);
+        }
+        let more = some.len() == most;
+        if !more {
+            self.groups.remove(&edge);
+        }
+        more
+    }
+
+    /// Removes a bound edge. False if there is none.
+    pub(super) fn unbind(&mut self, edge: u64, from: u64, to: u64) -> bool {
+        let place = self.places.get_mut(&to);
+        let was_bound = place.is_some_and(|place| place.unbind(edge, from));
+        if was_bound {
+            if let Some(len) = self.groups.get_mut(&edge) {
+                *len -= 1;
+            }
+            self.take_out(edge, from, to);
+        }
+        was_bound
+    }
+
+    /// Removes the bound edges out of a topic that is closed or gone, and up to `most` of those that lead
+    /// into it. True if there are more.
+    pub(super) fn unbind_some(&mut self, id: u64, most: usize) -> bool {
+        let Some(place) = self.places.get(&id) else {
+            return false;
+        };
+        for (edge, to) in place.downs.clone() {
+            self.unbind(edge, id, to);
+        }
+        for _ in 0..most {
+            let Some((edge, from)) = self.places.get(&id).and_then(|it| it.first_bound()) else {
+                return false;
+            };
+            self.unbind(edge, from, id);
+        }
+        true
+    }
+
+    pub(super) fn is_bound(&self, edge: u64, from: u64, to: u64) -> bool {
+        let place = self.places.get(&to);
+        place.is_some_and(|place| place.is_bound(edge, from))
+    }
+
+    fn take_out(&mut self, edge: u64, from: u64, to: u64) {
         let Some(place) = self.places.get_mut(&from) else {
             return;
         };
@@ -77,17 +149,17 @@ impl Topology {
         if place.downs.len() == before {
             return;
         }
+        place.downs.shrink_to_fit();
         let still_there = place.downs.iter().any(|(_, down)| *down == to);
         if let Some(place) = self.places.get_mut(&to) {
-            place.ins -= 1;
             if !still_there {
-                place.ups.remove(&from);
+                place.remove_up(from);
             }
+            place.remove_in();
         }
         self.changed(from, to);
         for id in [from, to] {
-            let is_bare = |place: &Place| place.downs.is_empty() && place.ins == 0;
-            if self.places.get(&id).is_some_and(is_bare) {
+            if self.places.get(&id).is_some_and(|place| place.is_bare()) {
                 if let Some(place) = self.places.remove(&id) {
                     // A publisher may have loaded a route to it: its memory ends after the epoch.
                     epoch::retire(Box::new(place.node), &epoch::pin());
@@ -122,7 +194,7 @@ impl Topology {
             if place.lists {
                 stale.insert(id);
             }
-            todo.extend(&place.ups);
+            todo.extend(place.ups());
         }
         let routes: Vec<_> = stale.into_iter().filter_map(|id| self.route(id)).collect();
         let guard = epoch::pin();
@@ -137,7 +209,8 @@ impl Topology {
             return false;
         };
         let several = place.ways_out().len() > 1;
-        let lists = several || (place.ins > 0 && !place.downs.is_empty() && self.is_in_circle(id));
+        let lists =
+            several || (place.has_edges_in() && !place.downs.is_empty() && self.is_in_circle(id));
         let changed = place.lists != lists;
         if let Some(place) = self.places.get_mut(&id) {
             place.lists = lists;
@@ -171,9 +244,9 @@ impl Topology {
                     continue;
                 };
                 let changed = if matters {
-                    below.ups.insert(id)
+                    below.add_up(id)
                 } else {
-                    below.ups.remove(&id)
+                    below.remove_up(id)
                 };
                 if changed {
                     todo.push(down);

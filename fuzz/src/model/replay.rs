@@ -489,10 +489,19 @@ impl Replay {
             stats.subscriptions.len(),
             subs().filter(|sub| sub.is_open).count()
         );
-        assert_eq!(stats.filtered, subs().map(|sub| sub.books.filtered).sum());
-        assert_eq!(stats.shed, subs().map(|sub| sub.books.shed).sum());
-        assert_eq!(stats.delivered, subs().map(|sub| sub.books.delivered).sum());
-        assert_eq!(stats.discarded, subs().map(|sub| sub.books.discarded).sum());
+        assert_eq!(
+            stats.filtered,
+            subs().map(|sub| sub.books.filtered).sum::<u64>()
+        );
+        assert_eq!(stats.shed, subs().map(|sub| sub.books.shed).sum::<u64>());
+        assert_eq!(
+            stats.delivered,
+            subs().map(|sub| sub.books.delivered).sum::<u64>()
+        );
+        assert_eq!(
+            stats.discarded,
+            subs().map(|sub| sub.books.discarded).sum::<u64>()
+        );
         let edges = self.model.edges().filter(|(from, _)| *from == number);
         assert_eq!(stats.forwards_to.len(), edges.count());
         for colour in Colour::ALL {
