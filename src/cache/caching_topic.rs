@@ -29,7 +29,7 @@ pub struct CachingTopic {
 /// Numbers for the names of caching topics.
 static NUMBERS: Mutex<u64> = Mutex::new(0);
 
-fn next_number() -> u64 {
+pub(super) fn next_number() -> u64 {
     let mut number = NUMBERS.lock();
     *number += 1;
     *number
