@@ -18,6 +18,8 @@ mod subscription;
 
 mod topic;
 
+mod router;
+
 #[cfg(feature = "json")]
 pub mod json;
 
@@ -35,6 +37,7 @@ pub use message::{
     MessageCell, MessageId, MessageType, Origin, Receipt, Rendering, Sanitizer, Subject,
     SubscriptionChange, Timestamp, TypeInfo,
 };
+pub use router::{Dispatcher, Removed, Router, RouterBuilder, RouterError, Routes};
 pub use stats::Durations;
 pub use subscription::{
     Conflate, Congestion, Delivery, Executor, Handled, JoinFuture, ManualExecutor, Overflow,

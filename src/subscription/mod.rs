@@ -19,7 +19,7 @@ pub(crate) mod state;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod times;
-mod types;
+pub(crate) mod types;
 pub(crate) mod waiting;
 
 pub use executor::{Executor, ManualExecutor, Task};
@@ -37,6 +37,7 @@ use parcel::{Envelope, Parcel};
 use state::{Duty, Home, Offered, Subscriber};
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -113,7 +114,7 @@ impl Subscription {
         self.join_until(Instant::now().checked_add(timeout))
     }
 
-    fn join_until(&self, deadline: Option<Instant>) -> Result<FinalMessage, WaitError> {
+    pub(crate) fn join_until(&self, deadline: Option<Instant>) -> Result<FinalMessage, WaitError> {
         if let Some(last) = self.subscriber.completion.get() {
             return Ok(last);
         }
@@ -233,6 +234,32 @@ impl Drop for Subscription {
         if self.home.is_some() {
             self.unsubscribe();
         }
+    }
+}
+
+/// A handle of a subscription that somebody else owns: dropping it leaves the subscription as it is.
+pub(crate) struct SecondHandle(Subscription);
+
+impl Subscription {
+    pub(crate) fn second_handle(&self) -> SecondHandle {
+        SecondHandle(Self {
+            subscriber: Arc::clone(&self.subscriber),
+            home: self.home.clone(),
+        })
+    }
+}
+
+impl Deref for SecondHandle {
+    type Target = Subscription;
+
+    fn deref(&self) -> &Subscription {
+        &self.0
+    }
+}
+
+impl Drop for SecondHandle {
+    fn drop(&mut self) {
+        scope::drop_in_scope(self.0.home.take());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sending: one message for one subscription, whatever its filters and limits say.
 
-use super::parcel::Parcel;
+use super::parcel::{Envelope, Parcel};
 use super::scope;
 use super::state::{Duty, Offered, Subscriber};
 use crate::epoch;
@@ -49,7 +49,12 @@ pub(super) fn send(subscriber: &Subscriber, message: Message) -> Result<(), Send
     if message.info().is_control() {
         return Err(SendError::ControlType(message));
     }
-    let parcel = Parcel::Message(message.into_one_delivery());
+    // A filter that runs on delivery has to be told that it is not asked.
+    let parcel = if subscriber.filters_itself {
+        Parcel::Marked(Box::new(Envelope::unfiltered(message)))
+    } else {
+        Parcel::Message(message.into_one_delivery())
+    };
     let offered = subscriber.offer_unlimited(parcel, &epoch::pin());
     match offered {
         Offered::Queued(duty) => {
@@ -57,7 +62,9 @@ pub(super) fn send(subscriber: &Subscriber, message: Message) -> Result<(), Send
             scope::run_pending();
             Ok(())
         }
-        Offered::Refused(_, Parcel::Message(message)) => Err(SendError::Closed(message)),
-        Offered::Refused(_, Parcel::Marked(_)) => Ok(()),
+        Offered::Refused(_, parcel) => match parcel.into_message() {
+            Some(message) => Err(SendError::Closed(message)),
+            None => Ok(()),
+        },
     }
 }
