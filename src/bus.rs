@@ -1,12 +1,13 @@
 //! The bus: where topics come from, and how all of it ends.
 
 use crate::builder::BusBuilder;
-use crate::error::{BuildError, MAX_NAME_LEN, TopicError, WaitError};
+use crate::error::{BuildError, MAX_NAME_LEN, PatternError, TopicError, WaitError};
 use crate::message::{FinalReason, Origin};
 use crate::subscription::scope;
 use crate::subscription::state::{Subscriber, Wake};
 use crate::sync::unmodelled::Arc;
 use crate::topic::core::Core;
+use crate::topic::pattern::Pattern;
 use crate::topic::{Topic, TopicStats};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -91,6 +92,43 @@ impl Bus {
     #[must_use]
     pub fn get_topic(&self, name: &str) -> Option<Topic> {
         self.core().registry.get(name).map(Topic::new)
+    }
+
+    /// The aggregate topic of a pattern: every live topic whose name matches, now or later, is forwarded to
+    /// it, for as long as the aggregate lives. The same pattern gives the same aggregate while somebody has
+    /// a handle, a subscription or a forward of it.
+    ///
+    /// Names have levels, separated by `/`. In a pattern `*` stands for exactly one level, whatever it is,
+    /// and `**`, which must be the last level, for any number of them, none included: `calls/**` matches
+    /// `calls`, too. Every other level stands for itself, letter by letter, and has no `*` in it. A pattern
+    /// without a star is legal and matches one name.
+    ///
+    /// Patterns are looked at when a topic or an aggregate is made, and never at publish. A new topic costs
+    /// one step for each beginning of a pattern that fits its name; a new aggregate looks at all topics
+    /// once. From then on it is a forward like any other (D4). An aggregate's name is its pattern, but
+    /// [`Bus::topic`] does not find it by that, and no pattern matches it: who wants one aggregate to go
+    /// to another one forwards it.
+    ///
+    /// # Errors
+    /// [`PatternError`] for a pattern that is not as above, and after shutdown.
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// let bus = Bus::new()?;
+    /// let mut legs = bus.topics_matching("calls/*/legs/**")?.subscribe().receiver()?;
+    /// let leg = bus.topic("calls/7/legs/a")?;
+    /// leg.publish("ringing")?;
+    /// assert_eq!(legs.recv()?.get::<&str>(), Some(&"ringing"));
+    /// assert_eq!(bus.topic("calls/7")?.publish("up")?.offered(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn topics_matching(&self, pattern: &str) -> Result<Topic, PatternError> {
+        let pattern = Pattern::parse(pattern)?;
+        if self.core().is_shut_down() {
+            return Err(PatternError::ShutDown);
+        }
+        let alive = self.core().aggregate(&pattern);
+        alive.map(Topic::new).ok_or(PatternError::ShutDown)
     }
 
     fn get_or_create(&self, name: &str, total_order: bool) -> Result<Topic, TopicError> {

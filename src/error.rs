@@ -292,6 +292,53 @@ impl fmt::Display for PoolError {
 
 impl Error for PoolError {}
 
+/// Why there is no aggregate of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PatternError {
+    /// A pattern has one level at least.
+    Empty,
+    /// The pattern is longer than [`MAX_NAME_LEN`](crate::MAX_NAME_LEN) bytes.
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// There is nothing before, after or between slashes.
+    EmptyLevel,
+    /// `**` stands for all further levels, so none may follow.
+    RestNotLast,
+    /// A star is a level of its own; it does not stand for a part of one.
+    MixedLevel {
+        /// The level.
+        level: String,
+    },
+    /// The bus has been shut down.
+    ShutDown,
+}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a pattern needs a level at least"),
+            Self::TooLong { len } => write!(
+                f,
+                "the pattern has {len} bytes, at most {MAX_NAME_LEN} are allowed"
+            ),
+            Self::EmptyLevel => f.write_str("the pattern has a level with nothing in it"),
+            Self::RestNotLast => f.write_str("`**` must be the last level of the pattern"),
+            Self::MixedLevel { level } => {
+                write!(
+                    f,
+                    "the level `{level}` has both a star and something else in it"
+                )
+            }
+            Self::ShutDown => f.write_str("the bus has been shut down"),
+        }
+    }
+}
+
+impl Error for PatternError {}
+
 /// To wait here could be to wait for oneself: the call was made inside a handler, or on a worker (R1b).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WouldDeadlock;

@@ -29,8 +29,8 @@ mod bus;
 pub use builder::{BusBuilder, DEFAULT_MESSAGE_BUDGET};
 pub use bus::{Bus, BusStats, ShutdownReport};
 pub use error::{
-    AcceptError, BuildError, ForwardError, MAX_NAME_LEN, PoolError, RecvError, SubscribeError,
-    TopicError, TryRecvError, WaitError, WouldDeadlock,
+    AcceptError, BuildError, ForwardError, MAX_NAME_LEN, PatternError, PoolError, RecvError,
+    SubscribeError, TopicError, TryRecvError, WaitError, WouldDeadlock,
 };
 pub use message::{
     ChangeKind, FinalMessage, FinalReason, Format, Formatter, Gap, Key, KeyKind, KeyRef, Message,

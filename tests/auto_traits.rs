@@ -136,6 +136,7 @@ fn messages_are_sent_and_shared() {
 fn errors_are_errors() {
     is_error::<BuildError>();
     is_error::<TopicError>();
+    is_error::<PatternError>();
     is_error::<PoolError>();
     is_error::<SubscribeError>();
     is_error::<ForwardError>();

@@ -1,10 +1,12 @@
 //! Topics: where messages are published, and who hears them. See [`Topic`].
 
 pub(crate) mod aftermath;
+pub(crate) mod aggregates;
 pub(crate) mod blocked;
 pub(crate) mod core;
 pub(crate) mod forward;
 pub(crate) mod node;
+pub(crate) mod pattern;
 pub(crate) mod place;
 pub(crate) mod pool;
 mod prepare;

@@ -33,12 +33,22 @@ pub(crate) struct Node {
     pub(super) sequencer: Option<Box<Mutex<()>>>,
     pub(super) published: Counter,
     closed: AtomicBool,
+    kind: Kind,
     /// Held for every change of the list.
     control: Mutex<()>,
     pub(super) ended: Mutex<Ended>,
     pub(super) id: u64,
     pub(super) name: Arc<str>,
     alive: OnceLock<Weak<Alive>>,
+}
+
+/// What a topic is found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Its name.
+    Named,
+    /// A pattern of the names of others.
+    Aggregate,
 }
 
 /// Subscriptions that were taken off the list, until they are done, and the figures of those that are. A
@@ -83,13 +93,14 @@ impl std::fmt::Debug for Alive {
 }
 
 impl Node {
-    pub(super) fn new(id: u64, name: Arc<str>, total_order: bool) -> Self {
+    pub(super) fn new(id: u64, name: Arc<str>, total_order: bool, kind: Kind) -> Self {
         Self {
             listing: EpochCell::null(),
             route: EpochCell::null(),
             sequencer: total_order.then(|| Box::new(Mutex::new(()))),
             published: Counter::default(),
             closed: AtomicBool::new(false),
+            kind,
             control: Mutex::new(()),
             ended: Mutex::new(Ended::default()),
             id,
@@ -209,8 +220,7 @@ impl Node {
     /// Accepts nothing from here on. Gives those who were listed; each is still to be closed.
     pub(super) fn close(&self) -> Vec<Arc<Subscriber>> {
         let control = self.control.lock();
-        // Release: pairs with `is_closed`.
-        self.closed.store(true, Ordering::Release);
+        self.mark_closed();
         let guard = epoch::pin();
         let listed = self
             .listing
@@ -219,6 +229,11 @@ impl Node {
             .unwrap_or_default();
         drop(control);
         listed
+    }
+
+    fn mark_closed(&self) {
+        // Release: pairs with `is_closed`.
+        self.closed.store(true, Ordering::Release);
     }
 
     /// Everybody on the list.
@@ -277,12 +292,16 @@ impl Alive {
         for subscriber in self.node.close() {
             self.close(&subscriber, reason);
         }
-        self.unbind();
+        self.leave();
     }
 
-    /// Removes the forwards that are bound to the topic, which is closed or gone, so that no more of them
-    /// come. Not all under one lock: others have forwards to change meanwhile.
-    fn unbind(&self) {
+    /// Takes a topic that is closed or gone out of where others would find it, and removes the forwards
+    /// that are bound to it: no more of them come. Not all under one lock: others have forwards to change
+    /// meanwhile.
+    fn leave(&self) {
+        if self.node.kind == Kind::Aggregate {
+            self.core.aggregates.forget(self);
+        }
         while (self.core.topology.lock()).unbind_some(self.node.id, UNBOUND_AT_ONCE) {}
     }
 }
@@ -372,7 +391,10 @@ impl Home for Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.core.registry.forget(self);
-        self.unbind();
+        if self.node.kind == Kind::Named {
+            self.core.registry.forget(self);
+        }
+        self.node.mark_closed();
+        self.leave();
     }
 }

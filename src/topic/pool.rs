@@ -4,12 +4,10 @@
 
 use super::Topic;
 use super::node::Alive;
+use super::pattern::SEPARATOR;
 use crate::error::{MAX_NAME_LEN, PoolError};
 use crate::sync::unmodelled::Arc;
 use std::fmt;
-
-/// What stands between the name of a pool's topic and the name of a child.
-pub(crate) const SEPARATOR: char = '/';
 
 /// So many children are detached under one lock when a pool goes.
 const DETACHED_AT_ONCE: usize = 64;
