@@ -20,6 +20,7 @@ mod topic;
 
 mod router;
 
+mod cache;
 #[cfg(feature = "json")]
 pub mod json;
 
@@ -28,6 +29,10 @@ mod bus;
 
 pub use builder::{BusBuilder, DEFAULT_MESSAGE_BUDGET};
 pub use bus::{Bus, BusStats, ShutdownReport};
+pub use cache::{
+    Aggregate, CACHE_CLEAR, CACHE_UPDATE, Cache, CacheBuilder, CacheClear, CacheError, CacheUpdate,
+    CachingTopic, Dump, Snapshots,
+};
 pub use error::{
     AcceptError, BuildError, ForwardError, MAX_NAME_LEN, PatternError, PoolError, RecvError,
     SubscribeError, TopicError, TryRecvError, WaitError, WouldDeadlock,
@@ -45,8 +50,8 @@ pub use subscription::{
     WaitStrategy,
 };
 pub use topic::{
-    Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Staged,
-    SubscriptionBuilder, SyncError, Tap, Topic, TopicPool, TopicStats,
+    Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Stage, Staged,
+    SubscriptionBuilder, SyncError, Tap, Topic, TopicPool, TopicStats, Topics,
 };
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may
