@@ -18,6 +18,8 @@ mod subscription;
 
 mod topic;
 
+mod state;
+
 #[cfg(feature = "json")]
 pub mod json;
 
@@ -35,11 +37,14 @@ pub use message::{
     MessageCell, MessageId, MessageType, Origin, Receipt, Rendering, Sanitizer, Subject,
     SubscriptionChange, Timestamp, TypeInfo,
 };
+pub use state::{
+    StateError, StateObservation, StateObserver, StatePublisher, StateSubscriber, StateTopics,
+};
 pub use stats::Durations;
 pub use subscription::{
     Conflate, Congestion, Delivery, Executor, Handled, JoinFuture, ManualExecutor, Overflow,
-    OwnThread, PanicPolicy, Receiver, RecvFuture, SendError, Subscription, SubscriptionStats, Task,
-    WaitStrategy,
+    OwnThread, PanicPolicy, Receiver, RecvFuture, SendError, Sent, Subscription, SubscriptionStats,
+    Task, WaitStrategy,
 };
 pub use topic::{
     Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Staged,
