@@ -1,14 +1,14 @@
 //! The bus: where topics come from, and how all of it ends.
 
 use crate::builder::BusBuilder;
-use crate::error::{BuildError, MAX_NAME_LEN, PatternError, TopicError, WaitError};
+use crate::error::{BuildError, PatternError, TopicError, WaitError};
 use crate::message::{FinalReason, Origin};
 use crate::subscription::scope;
 use crate::subscription::state::{Subscriber, Wake};
 use crate::sync::unmodelled::Arc;
 use crate::topic::core::Core;
 use crate::topic::pattern::Pattern;
-use crate::topic::{Topic, TopicStats};
+use crate::topic::{Topic, TopicStats, Topics, topics};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,7 @@ impl Bus {
     /// # Errors
     /// [`TopicError`] for a name that is empty or too long, and after shutdown.
     pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
-        self.get_or_create(name, false)
+        topics::topic(self.core(), name, false)
     }
 
     /// As [`Bus::topic`], with total order (D7): all its subscriptions see what is offered to it in the same
@@ -80,7 +80,7 @@ impl Bus {
     /// # Errors
     /// As [`Bus::topic`], and [`TopicError::OtherOrder`] if the topic lives already, without total order.
     pub fn topic_with_total_order(&self, name: &str) -> Result<Topic, TopicError> {
-        let topic = self.get_or_create(name, true)?;
+        let topic = topics::topic(self.core(), name, true)?;
         if topic.has_total_order() {
             Ok(topic)
         } else {
@@ -129,25 +129,6 @@ impl Bus {
         }
         let alive = self.core().aggregate(&pattern);
         alive.map(Topic::new).ok_or(PatternError::ShutDown)
-    }
-
-    fn get_or_create(&self, name: &str, total_order: bool) -> Result<Topic, TopicError> {
-        self.check_name(name)?;
-        let alive = self.core().topic(name, total_order);
-        alive.map(Topic::new).ok_or(TopicError::ShutDown)
-    }
-
-    fn check_name(&self, name: &str) -> Result<(), TopicError> {
-        if name.is_empty() {
-            return Err(TopicError::EmptyName);
-        }
-        if name.len() > MAX_NAME_LEN {
-            return Err(TopicError::NameTooLong { len: name.len() });
-        }
-        if self.core().is_shut_down() {
-            return Err(TopicError::ShutDown);
-        }
-        Ok(())
     }
 
     /// Who this process is among those that share messages.
@@ -238,6 +219,18 @@ impl Bus {
             steals: pool.as_ref().map_or(0, |pool| pool.steals),
             wakeups: pool.as_ref().map_or(0, |pool| pool.wakeups),
         }
+    }
+}
+
+impl topics::sealed::Sealed for Bus {}
+
+impl Topics for Bus {
+    fn topic(&self, name: &str) -> Result<Topic, TopicError> {
+        Bus::topic(self, name)
+    }
+
+    fn get_topic(&self, name: &str) -> Option<Topic> {
+        Bus::get_topic(self, name)
     }
 }
 

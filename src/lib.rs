@@ -18,6 +18,10 @@ mod subscription;
 
 mod topic;
 
+mod router;
+
+mod cache;
+
 mod state;
 
 #[cfg(feature = "json")]
@@ -28,6 +32,10 @@ mod bus;
 
 pub use builder::{BusBuilder, DEFAULT_MESSAGE_BUDGET};
 pub use bus::{Bus, BusStats, ShutdownReport};
+pub use cache::{
+    Aggregate, CACHE_CLEAR, CACHE_UPDATE, Cache, CacheBuilder, CacheClear, CacheError, CacheUpdate,
+    CachingTopic, Dump, Snapshots,
+};
 pub use error::{
     AcceptError, BuildError, ForwardError, MAX_NAME_LEN, PatternError, PoolError, RecvError,
     SubscribeError, TopicError, TryRecvError, WaitError, WouldDeadlock,
@@ -37,6 +45,7 @@ pub use message::{
     MessageCell, MessageId, MessageType, Origin, Receipt, Rendering, Sanitizer, Subject,
     SubscriptionChange, Timestamp, TypeInfo,
 };
+pub use router::{Dispatcher, Removed, Router, RouterBuilder, RouterError, Routes};
 pub use state::{
     StateError, StateObservation, StateObserver, StatePublisher, StateSubscriber, StateTopics,
 };
@@ -47,8 +56,8 @@ pub use subscription::{
     Task, WaitStrategy,
 };
 pub use topic::{
-    Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Staged,
-    SubscriptionBuilder, SyncError, Tap, Topic, TopicPool, TopicStats,
+    Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Stage, Staged,
+    SubscriptionBuilder, SyncError, Tap, Topic, TopicPool, TopicStats, Topics,
 };
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may

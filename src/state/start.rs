@@ -45,8 +45,11 @@ impl Start {
 pub(super) fn begin(subscription: &Subscription, state: &State) {
     let mark = MARK.message(Mark);
     let publishing = state.publishing.lock();
-    let marked = subscription.offer(mark);
-    let retained = state.retained.get().map(|it| subscription.offer(it));
+    let marked = subscription.offer_to_filter(mark);
+    let retained = state
+        .retained
+        .get()
+        .map(|it| subscription.offer_to_filter(it));
     drop(publishing);
     // Only here may code of the user's run. If the subscription is closed, nothing is left to be done.
     drop(marked);

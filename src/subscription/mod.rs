@@ -19,7 +19,7 @@ pub(crate) mod state;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod times;
-mod types;
+pub(crate) mod types;
 pub(crate) mod waiting;
 
 pub use executor::{Executor, ManualExecutor, Task};
@@ -31,12 +31,13 @@ pub use stats::SubscriptionStats;
 
 use crate::epoch;
 use crate::error::WaitError;
-use crate::message::{FinalMessage, FinalReason, into_message};
+use crate::message::{FinalMessage, FinalReason, Message, into_message};
 use crate::sync::unmodelled::Arc;
 use parcel::{Envelope, Parcel};
 use state::{Duty, Home, Offered, Subscriber};
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -113,7 +114,7 @@ impl Subscription {
         self.join_until(Instant::now().checked_add(timeout))
     }
 
-    fn join_until(&self, deadline: Option<Instant>) -> Result<FinalMessage, WaitError> {
+    pub(crate) fn join_until(&self, deadline: Option<Instant>) -> Result<FinalMessage, WaitError> {
         if let Some(last) = self.subscriber.completion.get() {
             return Ok(last);
         }
@@ -236,6 +237,12 @@ impl Subscription {
         send::offer(&self.subscriber, into_message(payload))
     }
 
+    /// As [`Subscription::offer`], of a message that is no notice of the bus; a filter that runs on delivery
+    /// is asked.
+    pub(crate) fn offer_to_filter(&self, message: Message) -> Result<Sent, SendError> {
+        send::offer_to_filter(&self.subscriber, message)
+    }
+
     /// Its figures as of now. Stops nothing.
     #[must_use]
     pub fn stats(&self) -> SubscriptionStats {
@@ -264,6 +271,32 @@ impl Drop for Subscription {
         if self.home.is_some() {
             self.unsubscribe();
         }
+    }
+}
+
+/// A handle of a subscription that somebody else owns: dropping it leaves the subscription as it is.
+pub(crate) struct SecondHandle(Subscription);
+
+impl Subscription {
+    pub(crate) fn second_handle(&self) -> SecondHandle {
+        SecondHandle(Self {
+            subscriber: Arc::clone(&self.subscriber),
+            home: self.home.clone(),
+        })
+    }
+}
+
+impl Deref for SecondHandle {
+    type Target = Subscription;
+
+    fn deref(&self) -> &Subscription {
+        &self.0
+    }
+}
+
+impl Drop for SecondHandle {
+    fn drop(&mut self) {
+        scope::drop_in_scope(self.0.home.take());
     }
 }
 

@@ -291,7 +291,8 @@ fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
         // A mark without a message is handled when it is reached.
         let mut outcome = Handled::Handled;
         let passed = message.and_then(|message| {
-            if deliver::passes(consumer, duty, &message) {
+            let is_unfiltered = envelope.as_ref().is_some_and(|it| it.is_unfiltered());
+            if is_unfiltered || deliver::passes(consumer, duty, &message) {
                 return Some(message);
             }
             outcome = Handled::Filtered;

@@ -1,6 +1,6 @@
 //! Sending: one message for one subscription, whatever its filters and limits say.
 
-use super::parcel::Parcel;
+use super::parcel::{Envelope, Parcel};
 use super::scope;
 use super::state::{Duty, Offered, Subscriber};
 use crate::epoch;
@@ -74,11 +74,30 @@ pub(super) fn offer(subscriber: &Subscriber, message: Message) -> Result<Sent, S
     if message.info().is_control() {
         return Err(SendError::ControlType(message));
     }
-    let parcel = Parcel::Message(message.into_one_delivery());
-    let offered = subscriber.offer_unlimited(parcel, &epoch::pin());
-    match offered {
+    // A filter that runs on delivery has to be told that it is not asked.
+    let parcel = if subscriber.filters_itself {
+        Parcel::Marked(Box::new(Envelope::unfiltered(message)))
+    } else {
+        Parcel::Message(message.into_one_delivery())
+    };
+    put(subscriber, parcel)
+}
+
+/// The same, but a filter that runs on delivery is asked.
+pub(super) fn offer_to_filter(
+    subscriber: &Subscriber,
+    message: Message,
+) -> Result<Sent, SendError> {
+    debug_assert!(!message.info().is_control());
+    put(subscriber, Parcel::Message(message.into_one_delivery()))
+}
+
+fn put(subscriber: &Subscriber, parcel: Parcel) -> Result<Sent, SendError> {
+    match subscriber.offer_unlimited(parcel, &epoch::pin()) {
         Offered::Queued(duty) => Ok(Sent { duty }),
-        Offered::Refused(_, Parcel::Message(message)) => Err(SendError::Closed(message)),
-        Offered::Refused(_, Parcel::Marked(_)) => Ok(Sent { duty: None }),
+        Offered::Refused(_, parcel) => match parcel.into_message() {
+            Some(message) => Err(SendError::Closed(message)),
+            None => Ok(Sent { duty: None }),
+        },
     }
 }

@@ -20,6 +20,7 @@ pub(crate) mod subscribe;
 pub(crate) mod subscribers;
 pub(crate) mod sync_publish;
 pub(crate) mod tap;
+pub(crate) mod topics;
 pub(crate) mod topology;
 
 pub use self::core::{Discarded, HandlerPanic};
@@ -27,11 +28,12 @@ pub use forward::Forward;
 pub use pool::TopicPool;
 pub use publish_async::PublishFuture;
 pub use publish_error::PublishError;
-pub use staged::{Offered, Staged};
+pub use staged::{Offered, Stage, Staged};
 pub use stats::TopicStats;
 pub use subscribe::SubscriptionBuilder;
 pub use sync_publish::SyncError;
 pub use tap::Tap;
+pub use topics::Topics;
 
 use crate::error::{ForwardError, PoolError, SubscribeError};
 use crate::message::{
@@ -199,6 +201,26 @@ impl Topic {
     /// ```
     pub fn stage<T: Send + Sync + 'static>(&self, payload: T) -> Result<Staged, PublishError> {
         Staged::new(&self.alive, into_message(payload))
+    }
+
+    /// A stage for the moment: if there is nobody here or downstream for whom code of the user's has to be
+    /// run first, a message can be offered at once, without [`Topic::stage`] before the lock. For messages
+    /// that are only known under it. `None`: there is somebody, so the long way has to be gone.
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// # let bus = Bus::new()?;
+    /// # let topic = bus.topic("t")?;
+    /// if let Some(stage) = topic.try_stage() {
+    ///     stage.offer("now")?.settle()?;
+    /// }
+    /// let filtering = topic.subscribe().filter(|_| true).receiver()?;
+    /// assert!(topic.try_stage().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn try_stage(&self) -> Option<Stage<'_>> {
+        Stage::new(&self.alive)
     }
 
     /// Has `tap` run with every message that is published here, or forwarded to here, before its publish

@@ -94,6 +94,14 @@ pub(super) fn prepare_ahead(node: &Node, message: &Message, receipt: &mut Receip
     prepare(slow, message, &Special::Staged, receipt)
 }
 
+/// True if a publish would have no code of the user's to run before its offers.
+pub(super) fn is_plain(node: &Node) -> bool {
+    let guard = epoch::pin();
+    listings(node, &guard)
+        .iter()
+        .all(|(_, listing)| listing.slow().is_empty())
+}
+
 /// The second step of a staged publish: no code of the user's, and nobody is waited for.
 pub(super) fn offer_staged(
     node: &Node,
