@@ -21,6 +21,9 @@ mod topic;
 mod router;
 
 mod cache;
+
+mod state;
+
 #[cfg(feature = "json")]
 pub mod json;
 
@@ -43,11 +46,14 @@ pub use message::{
     SubscriptionChange, Timestamp, TypeInfo,
 };
 pub use router::{Dispatcher, Removed, Router, RouterBuilder, RouterError, Routes};
+pub use state::{
+    StateError, StateObservation, StateObserver, StatePublisher, StateSubscriber, StateTopics,
+};
 pub use stats::Durations;
 pub use subscription::{
     Conflate, Congestion, Delivery, Executor, Handled, JoinFuture, ManualExecutor, Overflow,
-    OwnThread, PanicPolicy, Receiver, RecvFuture, SendError, Subscription, SubscriptionStats, Task,
-    WaitStrategy,
+    OwnThread, PanicPolicy, Receiver, RecvFuture, SendError, Sent, Subscription, SubscriptionStats,
+    Task, WaitStrategy,
 };
 pub use topic::{
     Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Stage, Staged,

@@ -64,6 +64,12 @@ enum Next {
     Ended,
 }
 
+impl AsRef<Subscription> for Receiver {
+    fn as_ref(&self) -> &Subscription {
+        &self.subscription
+    }
+}
+
 impl Receiver {
     pub(crate) fn new(subscription: Subscription, duty: Duty) -> Self {
         Self {

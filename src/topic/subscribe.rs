@@ -154,15 +154,19 @@ impl SubscriptionBuilder {
 
     /// Only messages that the closure lets pass. It runs on the publisher's thread, before the mailbox,
     /// without any lock; on topics with total order on the consumer's side, before the handler. If it
-    /// panics, the message does not pass. Notices of the bus always pass.
+    /// panics, the message does not pass. Notices of the bus always pass. Called again, it adds a filter:
+    /// what the ones before let pass goes to this one.
     pub fn filter(mut self, filter: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
-        self.filter = Some(Box::new(filter));
+        self.filter = Some(match self.filter.take() {
+            Some(first) => Box::new(move |message| first(message) && filter(message)),
+            None => Box::new(filter),
+        });
         self
     }
 
-    /// The closure filter runs where the handler does, right before it and never twice at once, instead of on
-    /// publishers' threads. What it declines has been through the mailbox, then. For filters that depend on
-    /// what was delivered before, or cost too much for publishers.
+    /// The closure filter runs where the handler does, right before it and never twice at once, instead of
+    /// on publishers' threads. What it declines has been through the mailbox, then. For filters that depend
+    /// on what was delivered before, or cost too much for publishers.
     pub fn filter_on_delivery(mut self) -> Self {
         self.filters_late = true;
         self
