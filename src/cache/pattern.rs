@@ -107,8 +107,8 @@ impl CacheFamily {
     /// The object whose topic has that name: a member that lives, or else a new one.
     ///
     /// # Errors
-    /// [`CacheError::Topic`], [`CacheError::Subscribe`] and [`CacheError::Forward`] if one of its topics cannot
-    /// be had, or is closed; [`CacheError::OtherMember`] if a [sink](Self::sink) of that name lives.
+    /// [`CacheError::Topic`], [`CacheError::Subscribe`] and [`CacheError::Forward`] if one of its topics
+    /// cannot be had, or is closed; [`CacheError::OtherMember`] if a [sink](Self::sink) of that name lives.
     /// Nothing is left behind then.
     pub fn single(&self, name: &str) -> Result<CacheMember, CacheError> {
         self.member(name, false)
