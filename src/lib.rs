@@ -21,6 +21,9 @@ mod topic;
 #[cfg(feature = "json")]
 pub mod json;
 
+#[cfg(feature = "channels")]
+pub mod channels;
+
 mod builder;
 mod bus;
 
