@@ -1,13 +1,14 @@
 //! The bus: where topics come from, and how all of it ends.
 
 use crate::builder::BusBuilder;
-use crate::error::{BuildError, MAX_NAME_LEN, TopicError, WaitError};
+use crate::error::{BuildError, PatternError, TopicError, WaitError};
 use crate::message::{FinalReason, Origin};
 use crate::subscription::scope;
 use crate::subscription::state::{Subscriber, Wake};
 use crate::sync::unmodelled::Arc;
 use crate::topic::core::Core;
-use crate::topic::{Topic, TopicStats};
+use crate::topic::pattern::Pattern;
+use crate::topic::{Topic, TopicStats, Topics, topics};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,7 @@ impl Bus {
     /// # Errors
     /// [`TopicError`] for a name that is empty or too long, and after shutdown.
     pub fn topic(&self, name: &str) -> Result<Topic, TopicError> {
-        self.get_or_create(name, false)
+        topics::topic(self.core(), name, false)
     }
 
     /// As [`Bus::topic`], with total order (D7): all its subscriptions see what is offered to it in the same
@@ -79,7 +80,7 @@ impl Bus {
     /// # Errors
     /// As [`Bus::topic`], and [`TopicError::OtherOrder`] if the topic lives already, without total order.
     pub fn topic_with_total_order(&self, name: &str) -> Result<Topic, TopicError> {
-        let topic = self.get_or_create(name, true)?;
+        let topic = topics::topic(self.core(), name, true)?;
         if topic.has_total_order() {
             Ok(topic)
         } else {
@@ -93,29 +94,41 @@ impl Bus {
         self.core().registry.get(name).map(Topic::new)
     }
 
-    fn get_or_create(&self, name: &str, total_order: bool) -> Result<Topic, TopicError> {
-        self.check_name(name)?;
-        let core = self.core();
-        let alive = core.registry.get_or_create(core, name, total_order);
-        // A shutdown that began meanwhile either found it in the registry, or is seen here.
-        if core.is_shut_down() {
-            alive.close_all(FinalReason::Shutdown);
-            return Err(TopicError::ShutDown);
-        }
-        Ok(Topic::new(alive))
-    }
-
-    fn check_name(&self, name: &str) -> Result<(), TopicError> {
-        if name.is_empty() {
-            return Err(TopicError::EmptyName);
-        }
-        if name.len() > MAX_NAME_LEN {
-            return Err(TopicError::NameTooLong { len: name.len() });
-        }
+    /// The aggregate topic of a pattern: every live topic whose name matches, now or later, is forwarded to
+    /// it, for as long as the aggregate lives. The same pattern gives the same aggregate while somebody has
+    /// a handle, a subscription or a forward of it.
+    ///
+    /// Names have levels, separated by `/`. In a pattern `*` stands for exactly one level, whatever it is,
+    /// and `**`, which must be the last level, for any number of them, none included: `calls/**` matches
+    /// `calls`, too. Every other level stands for itself, letter by letter, and has no `*` in it. A pattern
+    /// without a star is legal and matches one name.
+    ///
+    /// Patterns are looked at when a topic or an aggregate is made, and never at publish. A new topic costs
+    /// one step for each beginning of a pattern that fits its name; a new aggregate looks at all topics
+    /// once. From then on it is a forward like any other (D4). An aggregate's name is its pattern, but
+    /// [`Bus::topic`] does not find it by that, and no pattern matches it: who wants one aggregate to go
+    /// to another one forwards it.
+    ///
+    /// # Errors
+    /// [`PatternError`] for a pattern that is not as above, and after shutdown.
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// let bus = Bus::new()?;
+    /// let mut legs = bus.topics_matching("calls/*/legs/**")?.subscribe().receiver()?;
+    /// let leg = bus.topic("calls/7/legs/a")?;
+    /// leg.publish("ringing")?;
+    /// assert_eq!(legs.recv()?.get::<&str>(), Some(&"ringing"));
+    /// assert_eq!(bus.topic("calls/7")?.publish("up")?.offered(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn topics_matching(&self, pattern: &str) -> Result<Topic, PatternError> {
+        let pattern = Pattern::parse(pattern)?;
         if self.core().is_shut_down() {
-            return Err(TopicError::ShutDown);
+            return Err(PatternError::ShutDown);
         }
-        Ok(())
+        let alive = self.core().aggregate(&pattern);
+        alive.map(Topic::new).ok_or(PatternError::ShutDown)
     }
 
     /// Who this process is among those that share messages.
@@ -206,6 +219,18 @@ impl Bus {
             steals: pool.as_ref().map_or(0, |pool| pool.steals),
             wakeups: pool.as_ref().map_or(0, |pool| pool.wakeups),
         }
+    }
+}
+
+impl topics::sealed::Sealed for Bus {}
+
+impl Topics for Bus {
+    fn topic(&self, name: &str) -> Result<Topic, TopicError> {
+        Bus::topic(self, name)
+    }
+
+    fn get_topic(&self, name: &str) -> Option<Topic> {
+        Bus::get_topic(self, name)
     }
 }
 

@@ -8,9 +8,11 @@
 )]
 
 use crate::sync;
-use crate::sync::atomic::Ordering;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::unmodelled::Arc;
 use crossbeam_epoch as epoch;
 use crossbeam_epoch::{Collector, LocalHandle, Owned};
+use std::time::Duration;
 
 pub(crate) use crossbeam_epoch::Guard;
 
@@ -31,6 +33,34 @@ pub(crate) fn pin() -> Guard {
         .try_with(|handle| handle.pin())
         // The thread is being torn down: a handle for this one pin.
         .unwrap_or_else(|_| COLLECTOR.register().pin())
+}
+
+/// How often [`outwait_pins`] yields before it sleeps, and for how long it does then.
+const YIELDS: u32 = 64;
+const NAP: Duration = Duration::from_micros(50);
+
+/// Waits until every pin that is held now is gone. Legal under locks of the bus and in handlers: a pin is
+/// held for the offers of one message, and who holds it waits for nobody but for others who do.
+pub(crate) fn outwait_pins() {
+    let over = Arc::new(AtomicBool::new(false));
+    {
+        let guard = pin();
+        let over = Arc::clone(&over);
+        // Release: what was done under those pins is visible to who waits below.
+        guard.defer(move || over.store(true, Ordering::Release));
+        guard.flush();
+    }
+    let mut looks = 0;
+    // Acquire: pairs with the store above.
+    while !over.load(Ordering::Acquire) {
+        if looks < YIELDS {
+            looks += 1;
+            sync::thread::yield_now();
+        } else {
+            sync::thread::sleep(NAP);
+        }
+        pin().flush();
+    }
 }
 
 /// Frees what was retired as far as that is possible now: models have no patience.

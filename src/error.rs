@@ -193,6 +193,47 @@ impl Error for SubscribeError {
     }
 }
 
+/// Why the types that a subscription accepts could not be changed. They are as they were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// It was not built to be changed: see [`SubscriptionBuilder::changeable`].
+    ///
+    /// [`SubscriptionBuilder::changeable`]: crate::SubscriptionBuilder::changeable
+    NotChangeable,
+    /// The bus declines that message type, so it would never come.
+    DeclinedType {
+        /// The name of the type.
+        name: &'static str,
+    },
+    /// It accepts every type, and all but one is nothing that it could accept.
+    AcceptsAll,
+    /// The subscription has ended.
+    Ended,
+}
+
+impl fmt::Display for AcceptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotChangeable => {
+                f.write_str("the subscription was not built to have its types changed")
+            }
+            Self::DeclinedType { name } => {
+                write!(
+                    f,
+                    "the bus declines messages of type `{name}`, so none would come"
+                )
+            }
+            Self::AcceptsAll => {
+                f.write_str("the subscription accepts every type, so none can be taken from it")
+            }
+            Self::Ended => f.write_str("the subscription has ended"),
+        }
+    }
+}
+
+impl Error for AcceptError {}
+
 /// Why a forward could not be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -216,6 +257,87 @@ impl fmt::Display for ForwardError {
 }
 
 impl Error for ForwardError {}
+
+/// Why there is no pool of a topic's children, or no such child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// A child needs a name.
+    EmptyName,
+    /// The name, with its parent's and the slash between them, is longer than
+    /// [`MAX_NAME_LEN`](crate::MAX_NAME_LEN) bytes.
+    NameTooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The parent is closed.
+    TopicClosed,
+    /// The bus has been shut down.
+    ShutDown,
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyName => f.write_str("a child topic needs a name"),
+            Self::NameTooLong { len } => write!(
+                f,
+                "the name has {len} bytes with its parent's, at most {MAX_NAME_LEN} are allowed"
+            ),
+            Self::TopicClosed => f.write_str("the parent topic is closed"),
+            Self::ShutDown => f.write_str("the bus has been shut down"),
+        }
+    }
+}
+
+impl Error for PoolError {}
+
+/// Why there is no aggregate of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PatternError {
+    /// A pattern has one level at least.
+    Empty,
+    /// The pattern is longer than [`MAX_NAME_LEN`](crate::MAX_NAME_LEN) bytes.
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// There is nothing before, after or between slashes.
+    EmptyLevel,
+    /// `**` stands for all further levels, so none may follow.
+    RestNotLast,
+    /// A star is a level of its own; it does not stand for a part of one.
+    MixedLevel {
+        /// The level.
+        level: String,
+    },
+    /// The bus has been shut down.
+    ShutDown,
+}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a pattern needs a level at least"),
+            Self::TooLong { len } => write!(
+                f,
+                "the pattern has {len} bytes, at most {MAX_NAME_LEN} are allowed"
+            ),
+            Self::EmptyLevel => f.write_str("the pattern has a level with nothing in it"),
+            Self::RestNotLast => f.write_str("`**` must be the last level of the pattern"),
+            Self::MixedLevel { level } => {
+                write!(
+                    f,
+                    "the level `{level}` has both a star and something else in it"
+                )
+            }
+            Self::ShutDown => f.write_str("the bus has been shut down"),
+        }
+    }
+}
+
+impl Error for PatternError {}
 
 /// To wait here could be to wait for oneself: the call was made inside a handler, or on a worker (R1b).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

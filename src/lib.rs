@@ -18,6 +18,7 @@ mod subscription;
 
 mod topic;
 
+mod cache;
 #[cfg(feature = "json")]
 pub mod json;
 
@@ -29,9 +30,13 @@ mod bus;
 
 pub use builder::{BusBuilder, DEFAULT_MESSAGE_BUDGET};
 pub use bus::{Bus, BusStats, ShutdownReport};
+pub use cache::{
+    Aggregate, CACHE_CLEAR, CACHE_UPDATE, Cache, CacheBuilder, CacheClear, CacheError, CacheUpdate,
+    CachingTopic, Dump, Snapshots,
+};
 pub use error::{
-    BuildError, ForwardError, MAX_NAME_LEN, RecvError, SubscribeError, TopicError, TryRecvError,
-    WaitError, WouldDeadlock,
+    AcceptError, BuildError, ForwardError, MAX_NAME_LEN, PatternError, PoolError, RecvError,
+    SubscribeError, TopicError, TryRecvError, WaitError, WouldDeadlock,
 };
 pub use message::{
     ChangeKind, FinalMessage, FinalReason, Format, Formatter, Gap, Key, KeyKind, KeyRef, Message,
@@ -45,8 +50,8 @@ pub use subscription::{
     WaitStrategy,
 };
 pub use topic::{
-    Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Staged,
-    SubscriptionBuilder, SyncError, Tap, Topic, TopicStats,
+    Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Stage, Staged,
+    SubscriptionBuilder, SyncError, Tap, Topic, TopicPool, TopicStats, Topics,
 };
 
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may

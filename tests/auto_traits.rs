@@ -64,6 +64,7 @@ fn handles_are_sent_and_shared() {
         TopicStats,
         Forward,
         Tap,
+        TopicPool,
         Subscription,
         SubscriptionStats,
         JoinFuture,
@@ -135,6 +136,8 @@ fn messages_are_sent_and_shared() {
 fn errors_are_errors() {
     is_error::<BuildError>();
     is_error::<TopicError>();
+    is_error::<PatternError>();
+    is_error::<PoolError>();
     is_error::<SubscribeError>();
     is_error::<ForwardError>();
     is_error::<PublishError>();

@@ -3,6 +3,7 @@
 //! borrows it through a weak reference, and takes the subscription for closed if it is gone.
 
 use super::options::Congestion;
+use crate::epoch::{EpochCell, Guard};
 use crate::message::{CHANGE, Format, Key, Message, TypeInfo};
 
 pub(crate) type FilterFn = Box<dyn Fn(&Message) -> bool + Send + Sync>;
@@ -39,7 +40,12 @@ pub(crate) enum TypeFilter {
     },
     /// Those types, and all that have one of the formats, in use already or not.
     Formats { changes: bool, wanted: Box<Wanted> },
+    /// Any, some or none, and not for good.
+    Changeable(Box<Changeable>),
 }
+
+/// The types, sorted by number. `None`: every type but the bus's own.
+pub(crate) type Accepted<'a> = Option<&'a [&'static TypeInfo]>;
 
 /// See [`TypeFilter::Formats`].
 #[derive(Debug)]
@@ -48,9 +54,80 @@ pub(crate) struct Wanted {
     formats: Vec<&'static Format>,
 }
 
+/// Types that are changed under the topic's control lock, and read under a pin.
+#[derive(Debug)]
+pub(crate) struct Changeable {
+    changes: bool,
+    /// Null: every type.
+    infos: EpochCell<Box<[&'static TypeInfo]>>,
+    /// And whatever has one of these, for good.
+    formats: Box<[&'static Format]>,
+}
+
+/// How the types that a changeable subscription accepts are to change.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// That one as well.
+    Accept(&'static TypeInfo),
+    /// That one no more.
+    Decline(&'static TypeInfo),
+    /// Every type.
+    All,
+    /// Exactly these.
+    Only(Vec<&'static TypeInfo>),
+}
+
+impl Change {
+    /// What is accepted afterwards; `Err` if that is no news. To decline one type of all is not possible, and
+    /// the caller has seen to it.
+    pub(crate) fn of(self, accepted: Accepted<'_>) -> Result<Option<Vec<&'static TypeInfo>>, ()> {
+        let by_id = |info: &'static TypeInfo| {
+            accepted.map(|infos| infos.binary_search_by_key(&info.id(), |info| info.id()))
+        };
+        let new = match self {
+            Self::Accept(info) => match (accepted, by_id(info)) {
+                (Some(infos), Some(Err(index))) => {
+                    let mut infos = infos.to_vec();
+                    infos.insert(index, info);
+                    Some(infos)
+                }
+                _ => return Err(()),
+            },
+            Self::Decline(info) => match (accepted, by_id(info)) {
+                (Some(infos), Some(Ok(index))) => {
+                    let mut infos = infos.to_vec();
+                    infos.remove(index);
+                    Some(infos)
+                }
+                _ => return Err(()),
+            },
+            Self::All => None,
+            Self::Only(infos) => Some(sorted(infos)),
+        };
+        if new.as_deref() == accepted {
+            return Err(());
+        }
+        Ok(new)
+    }
+}
+
+impl Changeable {
+    /// Under the topic's control lock.
+    pub(crate) fn replace(&self, infos: Option<Vec<&'static TypeInfo>>, guard: &Guard) {
+        self.infos.replace(infos.map(Vec::into_boxed_slice), guard);
+    }
+}
+
+fn sorted(mut infos: Vec<&'static TypeInfo>) -> Vec<&'static TypeInfo> {
+    infos.sort_by_key(|info| info.id());
+    infos.dedup();
+    infos
+}
+
 impl TypeFilter {
     /// Of those types; of all if there are none.
     pub(crate) fn new(accepted: Vec<&'static TypeInfo>, changes: bool) -> Self {
+        let accepted = sorted(accepted);
         match accepted[..] {
             [] => Self::Any { changes },
             [info] => Self::One { changes, info },
@@ -59,6 +136,26 @@ impl TypeFilter {
                 infos: Box::new(accepted.into()),
             },
         }
+    }
+
+    /// Of those types, and of none if there are none, until it is changed; of all for `None`.
+    pub(crate) fn changeable(
+        accepted: Option<Vec<&'static TypeInfo>>,
+        formats: Vec<&'static Format>,
+        changes: bool,
+    ) -> Self {
+        let infos = EpochCell::null();
+        if let Some(accepted) = accepted {
+            infos.replace(
+                Some(sorted(accepted).into_boxed_slice()),
+                &crate::epoch::pin(),
+            );
+        }
+        Self::Changeable(Box::new(Changeable {
+            changes,
+            infos,
+            formats: formats.into(),
+        }))
     }
 
     /// Of those types, or with one of those formats.
@@ -70,31 +167,22 @@ impl TypeFilter {
         if formats.is_empty() {
             return Self::new(accepted, changes);
         }
-        let infos = accepted;
+        let infos = sorted(accepted);
         Self::Formats {
             changes,
             wanted: Box::new(Wanted { infos, formats }),
         }
     }
 
-    /// Whether a type that is not the bus's own is among them.
+    /// What is wanted as of now, formats aside.
     #[inline]
-    pub(crate) fn wants(&self, info: &TypeInfo) -> bool {
-        if let Self::Formats { wanted, .. } = self {
-            return wanted.infos.contains(&info)
-                || wanted.formats.iter().any(|format| info.has_format(format));
-        }
-        self.accepted().is_empty() || self.accepted().contains(&info)
-    }
-
-    /// The types, sorted by number. Empty: every type but the bus's own, or such as have a format.
-    #[inline]
-    pub(crate) fn accepted(&self) -> &[&'static TypeInfo] {
+    pub(crate) fn accepted<'g>(&'g self, guard: &'g Guard) -> Accepted<'g> {
         match self {
-            Self::Any { .. } => &[],
-            Self::One { info, .. } => std::slice::from_ref(info),
-            Self::Several { infos, .. } => infos,
-            Self::Formats { wanted, .. } => &wanted.infos,
+            Self::Any { .. } => None,
+            Self::One { info, .. } => Some(std::slice::from_ref(info)),
+            Self::Several { infos, .. } => Some(infos),
+            Self::Formats { wanted, .. } => Some(&wanted.infos),
+            Self::Changeable(types) => types.infos.load(guard).map(|infos| &**infos),
         }
     }
 
@@ -106,12 +194,36 @@ impl TypeFilter {
             | Self::One { changes, .. }
             | Self::Several { changes, .. }
             | Self::Formats { changes, .. } => changes,
+            Self::Changeable(ref types) => types.changes,
         }
     }
 
-    /// The numbers of the types by which the subscription is to be found.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
-        let changes = self.changes().then(|| CHANGE.id());
-        self.accepted().iter().map(|info| info.id()).chain(changes)
+    /// Types that have one of these are wanted besides.
+    #[inline]
+    fn formats(&self) -> &[&'static Format] {
+        match self {
+            Self::Formats { wanted, .. } => &wanted.formats,
+            Self::Changeable(types) => &types.formats,
+            Self::Any { .. } | Self::One { .. } | Self::Several { .. } => &[],
+        }
+    }
+
+    pub(crate) fn as_changeable(&self) -> Option<&Changeable> {
+        match self {
+            Self::Changeable(types) => Some(types),
+            _ => None,
+        }
+    }
+
+    /// Whether that type is wanted as of now. A type of the bus's own is if it is the notice that was asked
+    /// for.
+    #[inline]
+    pub(crate) fn wants(&self, info: &TypeInfo, guard: &Guard) -> bool {
+        if info.is_control() {
+            return self.changes() && *info == *CHANGE.info();
+        }
+        let accepted = self.accepted(guard);
+        accepted.is_none_or(|infos| infos.contains(&info))
+            || self.formats().iter().any(|format| info.has_format(format))
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod state;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod times;
+mod types;
 pub(crate) mod waiting;
 
 pub use executor::{Executor, ManualExecutor, Task};

@@ -18,6 +18,14 @@ pub(crate) enum Parcel {
 }
 
 impl Parcel {
+    /// The message, if there is one in it.
+    pub(crate) fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Marked(envelope) => envelope.message.as_ref(),
+        }
+    }
+
     /// Forgets a delivery that no mailbox took: its publisher gives all of those back at once.
     #[inline]
     pub(crate) fn forget_delivery(self) -> Option<Box<Envelope>> {

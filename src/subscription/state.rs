@@ -10,7 +10,7 @@
 use super::consumer::ConsumerCell;
 use super::deliver::{self, Ran};
 use super::executor::Task;
-use super::filter::{Hooks, TypeFilter};
+use super::filter::{Change, Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::options::PanicPolicy;
 use super::parcel::Parcel;
@@ -19,6 +19,7 @@ use super::times::Times;
 use super::waiting::Completion;
 use super::waiting::WaiterSlot;
 use crate::epoch;
+use crate::error::AcceptError;
 use crate::message::{FinalMessage, FinalReason, Gap, Key, SubscriptionChange, TypeInfo};
 use crate::queue::{Close, Pop, Push};
 use crate::stats::Counter;
@@ -43,6 +44,9 @@ pub(crate) trait Home: Send + Sync {
     fn panicked(&self, subscriber: &Subscriber, type_name: &'static str, panic: &str);
     /// Messages were discarded, because nothing runs it any more.
     fn discarded(&self, subscriber: &Subscriber, count: u64);
+    /// Changes the types that it accepts, if it is changeable.
+    fn change_types(&self, subscriber: &Arc<Subscriber>, change: Change)
+    -> Result<(), AcceptError>;
     /// The name of the topic.
     fn topic_name(&self) -> &Arc<str>;
     /// Whether it is on the topic's list.

@@ -2,10 +2,10 @@
 //! for at once, so that one that is stuck keeps nothing from the others (R3). Nothing is pinned or locked
 //! here.
 
-use crate::epoch;
+use crate::epoch::{self, Guard};
 use crate::message::{FinalReason, Message, Receipt};
 use crate::subscription::mailbox::Refusal;
-use crate::subscription::parcel::Parcel;
+use crate::subscription::parcel::{Handled, Parcel};
 use crate::subscription::scope;
 use crate::subscription::state::{Duty, Offered, Subscriber};
 use crate::subscription::waiting::Waiter;
@@ -117,6 +117,12 @@ impl Blocked {
 
     fn offer_again(&mut self, patience: Patience, receipt: &mut Receipt) {
         for (subscriber, parcel) in std::mem::take(&mut self.waiting) {
+            let guard = epoch::pin();
+            if !is_wanted(&subscriber, &parcel, &guard) {
+                drop(guard);
+                self.unwanted(&subscriber, parcel, receipt);
+                continue;
+            }
             // Looked at before the try: the last try comes after the time has run out.
             let is_late = match patience {
                 Patience::Since(begin) => {
@@ -125,9 +131,10 @@ impl Blocked {
                 Patience::Wait | Patience::Spill => false,
             };
             let offered = match patience {
-                Patience::Spill => subscriber.offer_unlimited(parcel, &epoch::pin()),
-                _ => subscriber.offer(parcel, None, &mut None, &epoch::pin()),
+                Patience::Spill => subscriber.offer_unlimited(parcel, &guard),
+                _ => subscriber.offer(parcel, None, &mut None, &guard),
             };
+            drop(guard);
             match offered {
                 Offered::Queued(duty) => {
                     receipt.offered += 1;
@@ -152,6 +159,17 @@ impl Blocked {
         }
         // Inline subscriptions run here, and whoever waits next may wait for them.
         scope::run_pending();
+    }
+
+    /// Its type was declined meanwhile.
+    fn unwanted(&mut self, subscriber: &Subscriber, parcel: Parcel, receipt: &mut Receipt) {
+        self.leave(subscriber);
+        receipt.filtered += 1;
+        if let Parcel::Marked(mut envelope) = parcel {
+            envelope.will_be(Handled::Filtered);
+            return scope::drop_in_scope(envelope);
+        }
+        scope::drop_in_scope(parcel);
     }
 
     fn refused(
@@ -193,6 +211,13 @@ impl Drop for Blocked {
         }
         scope::run_pending();
     }
+}
+
+/// False if it has declined the type since it was first offered that message.
+fn is_wanted(subscriber: &Subscriber, parcel: &Parcel, guard: &Guard) -> bool {
+    let info = parcel.message().map(Message::info);
+    subscriber.types.as_changeable().is_none()
+        || info.is_none_or(|info| subscriber.types.wants(info, guard))
 }
 
 fn timeout(subscriber: &Subscriber) -> Option<Duration> {

@@ -1,11 +1,13 @@
 //! What all topics of one bus share: their registry, the pool, the budget, the hooks, the subscriptions that
 //! are ending. No lock of it is held while user code runs (R1).
 
+use super::aggregates::Aggregates;
 use super::forward::Forward;
-use super::node::{Alive, Node};
+use super::node::{Alive, Kind, Node};
+use super::pattern::Pattern;
 use super::registry::Registry;
 use super::topology::Topology;
-use crate::message::{Origin, TypeInfo};
+use crate::message::{FinalReason, Origin, TypeInfo};
 use crate::subscription::mailbox::Budget;
 use crate::subscription::state::{Duty, Subscriber};
 use crate::subscription::waiting::Completion;
@@ -62,6 +64,7 @@ pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) budget: Arc<Budget>,
     pub(crate) registry: Registry,
+    pub(super) aggregates: Aggregates,
     pub(crate) topology: Mutex<Topology>,
     /// Subscriptions from the first step of their close until they are done, by number.
     ending: Mutex<HashMap<u64, Arc<Subscriber>>>,
@@ -91,6 +94,7 @@ impl Core {
             budget: Arc::new(Budget::new(config.message_budget)),
             config,
             registry: Registry::new(),
+            aggregates: Aggregates::new(),
             topology: Mutex::new(Topology::default()),
             ending: Mutex::new(HashMap::new()),
             kept: Mutex::new(Vec::new()),
@@ -185,15 +189,43 @@ impl Core {
 
     /// Every topic that lives.
     pub(crate) fn topics(&self) -> Vec<Arc<Alive>> {
-        self.registry.all()
+        let mut all = self.registry.all();
+        all.extend(self.aggregates.all());
+        all
     }
 
     pub(super) fn same_bus(&self, node: &Alive) -> bool {
         std::ptr::eq(self, Arc::as_ptr(&node.core))
     }
 
-    pub(super) fn new_node(self: &Arc<Self>, name: Arc<str>, total_order: bool) -> Arc<Alive> {
-        let node = Arc::new(Node::new(self.next_id(), name, total_order));
+    /// The live topic of that name, or a new one. `None`: the bus is shut down.
+    pub(crate) fn topic(self: &Arc<Self>, name: &str, total_order: bool) -> Option<Arc<Alive>> {
+        let alive = self.registry.get_or_create(self, name, total_order);
+        self.unless_shut_down(alive)
+    }
+
+    /// The live aggregate of a pattern, or a new one. `None`: the bus is shut down.
+    pub(crate) fn aggregate(self: &Arc<Self>, pattern: &Pattern) -> Option<Arc<Alive>> {
+        let alive = self.aggregates.get_or_create(self, pattern);
+        self.unless_shut_down(alive)
+    }
+
+    fn unless_shut_down(&self, alive: Arc<Alive>) -> Option<Arc<Alive>> {
+        // A shutdown that began meanwhile either found it, or is seen here.
+        if self.is_shut_down() {
+            alive.close_all(FinalReason::Shutdown);
+            return None;
+        }
+        Some(alive)
+    }
+
+    pub(super) fn new_node(
+        self: &Arc<Self>,
+        name: Arc<str>,
+        total_order: bool,
+        kind: Kind,
+    ) -> Arc<Alive> {
+        let node = Arc::new(Node::new(self.next_id(), name, total_order, kind));
         let alive = Arc::new(Alive {
             node: Arc::clone(&node),
             core: Arc::clone(self),

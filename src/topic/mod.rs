@@ -1,11 +1,14 @@
 //! Topics: where messages are published, and who hears them. See [`Topic`].
 
 pub(crate) mod aftermath;
+pub(crate) mod aggregates;
 pub(crate) mod blocked;
 pub(crate) mod core;
 pub(crate) mod forward;
 pub(crate) mod node;
+pub(crate) mod pattern;
 pub(crate) mod place;
+pub(crate) mod pool;
 mod prepare;
 pub(crate) mod publish;
 pub(crate) mod publish_async;
@@ -17,19 +20,22 @@ pub(crate) mod subscribe;
 pub(crate) mod subscribers;
 pub(crate) mod sync_publish;
 pub(crate) mod tap;
+pub(crate) mod topics;
 pub(crate) mod topology;
 
 pub use self::core::{Discarded, HandlerPanic};
 pub use forward::Forward;
+pub use pool::TopicPool;
 pub use publish_async::PublishFuture;
 pub use publish_error::PublishError;
-pub use staged::{Offered, Staged};
+pub use staged::{Offered, Stage, Staged};
 pub use stats::TopicStats;
 pub use subscribe::SubscriptionBuilder;
 pub use sync_publish::SyncError;
 pub use tap::Tap;
+pub use topics::Topics;
 
-use crate::error::{ForwardError, SubscribeError};
+use crate::error::{ForwardError, PoolError, SubscribeError};
 use crate::message::{
     FinalReason, Message, MessageType, Origin, Receipt, default_type, into_message,
 };
@@ -197,6 +203,26 @@ impl Topic {
         Staged::new(&self.alive, into_message(payload))
     }
 
+    /// A stage for the moment: if there is nobody here or downstream for whom code of the user's has to be
+    /// run first, a message can be offered at once, without [`Topic::stage`] before the lock. For messages
+    /// that are only known under it. `None`: there is somebody, so the long way has to be gone.
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// # let bus = Bus::new()?;
+    /// # let topic = bus.topic("t")?;
+    /// if let Some(stage) = topic.try_stage() {
+    ///     stage.offer("now")?.settle()?;
+    /// }
+    /// let filtering = topic.subscribe().filter(|_| true).receiver()?;
+    /// assert!(topic.try_stage().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn try_stage(&self) -> Option<Stage<'_>> {
+        Stage::new(&self.alive)
+    }
+
     /// Has `tap` run with every message that is published here, or forwarded to here, before its publish
     /// returns: on the publisher's thread, after the offers, without any lock or pin. Not with the bus's own
     /// notices.
@@ -324,6 +350,15 @@ impl Topic {
             return Err(ForwardError::TopicClosed);
         }
         Ok(Forward::new(&self.alive, &other.alive))
+    }
+
+    /// A pool of this topic's children. Any number of pools of one topic may exist; each has children of its
+    /// own, and if two have the same one, a message still comes once (D4).
+    ///
+    /// # Errors
+    /// [`PoolError`] if the topic is closed, or the bus shut down.
+    pub fn pool(&self) -> Result<TopicPool, PoolError> {
+        TopicPool::new(&self.alive)
     }
 
     /// Closes the topic: it takes no messages and no subscriptions any more, and its subscriptions end. The

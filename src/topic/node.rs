@@ -9,8 +9,10 @@ use super::publish;
 use super::subscribers::{self, Listing};
 use super::tap::TapInner;
 use crate::epoch::{self, EpochCell};
+use crate::error::AcceptError;
 use crate::message::{CHANGE, ChangeKind, FinalReason};
 use crate::stats::Counter;
+use crate::subscription::filter::Change;
 use crate::subscription::scope;
 use crate::subscription::state::{Duty, Home, Subscriber};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -31,12 +33,22 @@ pub(crate) struct Node {
     pub(super) sequencer: Option<Box<Mutex<()>>>,
     pub(super) published: Counter,
     closed: AtomicBool,
+    kind: Kind,
     /// Held for every change of the list.
     control: Mutex<()>,
     pub(super) ended: Mutex<Ended>,
     pub(super) id: u64,
     pub(super) name: Arc<str>,
     alive: OnceLock<Weak<Alive>>,
+}
+
+/// What a topic is found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Its name.
+    Named,
+    /// A pattern of the names of others.
+    Aggregate,
 }
 
 /// Subscriptions that were taken off the list, until they are done, and the figures of those that are. A
@@ -81,13 +93,14 @@ impl std::fmt::Debug for Alive {
 }
 
 impl Node {
-    pub(super) fn new(id: u64, name: Arc<str>, total_order: bool) -> Self {
+    pub(super) fn new(id: u64, name: Arc<str>, total_order: bool, kind: Kind) -> Self {
         Self {
             listing: EpochCell::null(),
             route: EpochCell::null(),
             sequencer: total_order.then(|| Box::new(Mutex::new(()))),
             published: Counter::default(),
             closed: AtomicBool::new(false),
+            kind,
             control: Mutex::new(()),
             ended: Mutex::new(Ended::default()),
             id,
@@ -123,8 +136,8 @@ impl Node {
         }
         let guard = epoch::pin();
         let new = match self.listing.load(&guard) {
-            Some(listing) => listing.with(subscriber),
-            None => Listing::default().with(subscriber),
+            Some(listing) => listing.with(subscriber, &guard),
+            None => Listing::default().with(subscriber, &guard),
         };
         self.listing.replace(Some(new), &guard);
         drop(control);
@@ -138,7 +151,7 @@ impl Node {
         let Some(listing) = self.listing.load(&guard) else {
             return false;
         };
-        let Some(new) = listing.without(subscriber) else {
+        let Some(new) = listing.without(subscriber, &guard) else {
             return false;
         };
         let new = (!new.is_empty()).then_some(new);
@@ -147,6 +160,36 @@ impl Node {
         drop(control);
         subscribers::retire(vec![Arc::clone(subscriber)], &guard);
         true
+    }
+
+    /// Changes the types that a subscriber accepts. The listing is replaced once: whoever publishes finds it
+    /// there by what it accepted before or by what it accepts now, and never by both (D4, D6).
+    fn change_types(
+        &self,
+        subscriber: &Arc<Subscriber>,
+        change: Change,
+    ) -> Result<(), AcceptError> {
+        let types = subscriber.types.as_changeable();
+        let types = types.ok_or(AcceptError::NotChangeable)?;
+        let control = self.control.lock();
+        let guard = epoch::pin();
+        let before = subscriber.types.accepted(&guard);
+        if let (Change::Decline(_), None) = (&change, before) {
+            return Err(AcceptError::AcceptsAll);
+        }
+        let listing = self.listing.load(&guard);
+        let Some(listing) = listing.filter(|_| subscriber.place.get().is_some()) else {
+            return Err(AcceptError::Ended);
+        };
+        if let Ok(after) = change.of(before) {
+            if !subscriber.is_slow {
+                let new = listing.relisted(subscriber, before, after.as_deref());
+                self.listing.replace(Some(new), &guard);
+            }
+            types.replace(after, &guard);
+        }
+        drop(control);
+        Ok(())
     }
 
     /// Lists a tap. False if the topic is closed.
@@ -180,8 +223,7 @@ impl Node {
     /// Accepts nothing from here on. Gives those who were listed; each is still to be closed.
     pub(super) fn close(&self) -> Vec<Arc<Subscriber>> {
         let control = self.control.lock();
-        // Release: pairs with `is_closed`.
-        self.closed.store(true, Ordering::Release);
+        self.mark_closed();
         let guard = epoch::pin();
         let listed = self
             .listing
@@ -190,6 +232,11 @@ impl Node {
             .unwrap_or_default();
         drop(control);
         listed
+    }
+
+    fn mark_closed(&self) {
+        // Release: pairs with `is_closed`.
+        self.closed.store(true, Ordering::Release);
     }
 
     /// Everybody on the list.
@@ -229,7 +276,7 @@ impl Node {
     pub(super) fn is_listed(&self, subscriber: &Subscriber) -> bool {
         let guard = epoch::pin();
         let listing = self.listing.load(&guard);
-        listing.is_some_and(|listing| listing.contains(subscriber))
+        listing.is_some_and(|listing| listing.contains(subscriber, &guard))
     }
 }
 
@@ -248,12 +295,16 @@ impl Alive {
         for subscriber in self.node.close() {
             self.close(&subscriber, reason);
         }
-        self.unbind();
+        self.leave();
     }
 
-    /// Removes the forwards that are bound to the topic, which is closed or gone, so that no more of them
-    /// come. Not all under one lock: others have forwards to change meanwhile.
-    fn unbind(&self) {
+    /// Takes a topic that is closed or gone out of where others would find it, and removes the forwards
+    /// that are bound to it: no more of them come. Not all under one lock: others have forwards to change
+    /// meanwhile.
+    fn leave(&self) {
+        if self.node.kind == Kind::Aggregate {
+            self.core.aggregates.forget(self);
+        }
         while (self.core.topology.lock()).unbind_some(self.node.id, UNBOUND_AT_ONCE) {}
     }
 }
@@ -310,6 +361,30 @@ impl Home for Alive {
         }
     }
 
+    fn change_types(
+        &self,
+        subscriber: &Arc<Subscriber>,
+        change: Change,
+    ) -> Result<(), AcceptError> {
+        let declined = match &change {
+            Change::Accept(info) => Some(*info).filter(|info| self.core.declines(info)),
+            Change::Only(infos) => infos.iter().copied().find(|info| self.core.declines(info)),
+            Change::Decline(_) | Change::All => None,
+        };
+        if let Some(info) = declined {
+            return Err(AcceptError::DeclinedType { name: info.name() });
+        }
+        let narrows = matches!(change, Change::Decline(_) | Change::Only(_));
+        self.node.change_types(subscriber, change)?;
+        if narrows {
+            // Who waits for room with a message that is not wanted any more waits for nothing.
+            subscriber.mailbox.wake_blocked();
+            // And who was about to offer one has done so once the pins of now are gone.
+            epoch::outwait_pins();
+        }
+        Ok(())
+    }
+
     fn topic_name(&self) -> &Arc<str> {
         &self.node.name
     }
@@ -325,7 +400,10 @@ impl Home for Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.core.registry.forget(self);
-        self.unbind();
+        if self.node.kind == Kind::Named {
+            self.core.registry.forget(self);
+        }
+        self.node.mark_closed();
+        self.leave();
     }
 }

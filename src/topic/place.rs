@@ -117,4 +117,11 @@ impl Place {
     pub(super) fn first_bound(&self) -> Option<(u64, u64)> {
         self.above.as_ref()?.bound.first().copied()
     }
+
+    /// From where the bound edges of that number come in.
+    pub(super) fn bound_as(&self, edge: u64) -> impl Iterator<Item = u64> + '_ {
+        let above = self.above.iter();
+        let bound = above.flat_map(move |above| above.bound.range((edge, 0)..=(edge, u64::MAX)));
+        bound.map(|(_, from)| *from)
+    }
 }

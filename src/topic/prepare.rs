@@ -1,9 +1,10 @@
 //! What has to be run before the offers: closure filters and key functions of those who publishers run them
 //! for. Without pin or lock; nothing is offered here.
 
+use super::aftermath::Aftermath;
 use super::node::Alive;
 use super::publish::{Listings, Special};
-use super::subscribers;
+use crate::epoch::Guard;
 use crate::message::{Key, Message, Receipt, TypeInfo};
 use crate::subscription::filter::Hooks;
 use crate::subscription::scope;
@@ -27,14 +28,18 @@ pub(super) struct Ready {
 
 pub(super) type Prepared = SmallVec<[Ready; 4]>;
 
-pub(super) fn collect_slow(listings: &Listings<'_>, info: &TypeInfo) -> SmallVec<[Slow; 4]> {
+pub(super) fn collect_slow(
+    listings: &Listings<'_>,
+    info: &TypeInfo,
+    guard: &Guard,
+) -> SmallVec<[Slow; 4]> {
     listings
         .iter()
         .flat_map(|(node, listing)| listing.slow().iter().map(move |entry| (*node, entry)))
         .map(|(node, entry)| Slow {
             entry: entry.to_arc(),
             alive: node.alive(),
-            wants: subscribers::accepts(entry.get(), info),
+            wants: entry.get().types.wants(info, guard),
         })
         .collect()
 }
@@ -106,4 +111,23 @@ fn run_hooks(hooks: &Hooks, subscriber: &Subscriber, message: &Message) -> Optio
         crate::sync::contain(|| drop(panic));
         None
     })
+}
+
+/// Who has declined the type since its filter was asked is offered nothing: see
+/// [`Subscription::decline`](crate::Subscription::decline).
+pub(super) fn leave_unwanted(
+    prepared: &mut Prepared,
+    info: &TypeInfo,
+    guard: &Guard,
+    after: &mut Aftermath,
+) -> u64 {
+    let before = prepared.len();
+    let is_unwanted = |ready: &Ready| !ready.subscriber.types.wants(info, guard);
+    while let Some(index) = prepared.iter().position(is_unwanted) {
+        let Ready {
+            subscriber, alive, ..
+        } = prepared.remove(index);
+        after.rare().unpinned.push((subscriber, alive));
+    }
+    (before - prepared.len()) as u64
 }

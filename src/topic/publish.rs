@@ -6,7 +6,7 @@
 use super::aftermath::Aftermath;
 use super::forward::reach;
 use super::node::{Alive, Node};
-use super::prepare::{Prepared, Ready, Slow, collect_slow, prepare};
+use super::prepare::{Prepared, Ready, Slow, collect_slow, leave_unwanted, prepare};
 use super::publish_error::PublishError;
 use super::subscribers::{self, Entry, Listing};
 use crate::epoch::{self, Guard};
@@ -89,9 +89,17 @@ pub(super) fn publish(
 pub(super) fn prepare_ahead(node: &Node, message: &Message, receipt: &mut Receipt) -> Prepared {
     let slow = {
         let guard = epoch::pin();
-        collect_slow(&listings(node, &guard), message.info())
+        collect_slow(&listings(node, &guard), message.info(), &guard)
     };
     prepare(slow, message, &Special::Staged, receipt)
+}
+
+/// True if a publish would have no code of the user's to run before its offers.
+pub(super) fn is_plain(node: &Node) -> bool {
+    let guard = epoch::pin();
+    listings(node, &guard)
+        .iter()
+        .all(|(_, listing)| listing.slow().is_empty())
 }
 
 /// The second step of a staged publish: no code of the user's, and nobody is waited for.
@@ -128,7 +136,7 @@ fn offer_all(
             .iter()
             .any(|(_, listing)| !listing.slow().is_empty())
     {
-        return Err((message, collect_slow(&listings, info)));
+        return Err((message, collect_slow(&listings, info, &guard)));
     }
     let locks = take_turn(node, &mut listings, &guard);
     let fast = count_fast(&listings, info, receipt);
@@ -136,6 +144,7 @@ fn offer_all(
         None => fast,
         Some(prepared) => {
             leave_unreached(prepared, &listings, after);
+            receipt.filtered += leave_unwanted(prepared, info, &guard, after);
             fast + prepared.len()
         }
     };
@@ -477,5 +486,5 @@ pub(super) fn has_subscribers_for(node: &Node, info: &TypeInfo) -> bool {
     reach(node, &guard)
         .into_iter()
         .filter_map(|node| node.listing.load(&guard))
-        .any(|listing| listing.wants(info))
+        .any(|listing| listing.wants(info, &guard))
 }

@@ -2,14 +2,15 @@
 //! two threads that ask for it at once get an error or a twin.
 
 use super::core::Core;
-use super::node::Alive;
+use super::node::{Alive, Kind};
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{Arc, Weak};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// How many parts the registry has, each with its own lock.
-const SHARDS: usize = 16;
+/// How many parts the registry has, each with its own lock. A model has one: it must take the same locks each
+/// time, and a name's part is left to chance.
+const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
 
 type Shard = Mutex<HashMap<Arc<str>, Weak<Alive>>>;
 
@@ -52,7 +53,8 @@ impl Registry {
             Some(alive) if !alive.node.is_closed() => alive,
             closed => {
                 let name: Arc<str> = name.into();
-                let alive = core.new_node(Arc::clone(&name), total_order);
+                let alive = core.new_node(Arc::clone(&name), total_order, Kind::Named);
+                core.aggregates.join(core, &alive.node);
                 shard.insert(name, Arc::downgrade(&alive));
                 drop(shard);
                 // Outside the lock: if it was the last reference, it looks for itself in here.
@@ -75,9 +77,16 @@ impl Registry {
 
     /// Every live topic, in no order.
     pub(crate) fn all(&self) -> Vec<Arc<Alive>> {
+        self.matching(|_| true)
+    }
+
+    /// Every live topic whose name is one of those, in no order.
+    pub(super) fn matching(&self, is_one: impl Fn(&str) -> bool) -> Vec<Arc<Alive>> {
         let mut all = Vec::new();
         for shard in &self.shards {
-            all.extend(shard.lock().values().filter_map(Weak::upgrade));
+            let shard = shard.lock();
+            let some = shard.iter().filter(|(name, _)| is_one(name));
+            all.extend(some.filter_map(|(_, alive)| alive.upgrade()));
         }
         all
     }

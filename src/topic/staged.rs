@@ -7,7 +7,7 @@ use super::node::Alive;
 use super::prepare::Prepared;
 use super::publish;
 use super::publish_error::PublishError;
-use crate::message::{Message, Receipt};
+use crate::message::{Message, Receipt, into_message};
 use crate::sync::unmodelled::Arc;
 use std::fmt;
 
@@ -43,16 +43,50 @@ impl Staged {
             alive,
             message,
             prepared,
-            mut receipt,
-        } = self;
-        let mut after = Aftermath::default();
-        publish::offer_staged(&alive.node, message, prepared, &mut receipt, &mut after);
-        Offered {
-            alive,
-            after,
             receipt,
-            settled: false,
-        }
+        } = self;
+        offer(alive, message, prepared, receipt)
+    }
+}
+
+/// A place to offer from at once: see [`Topic::try_stage`](crate::Topic::try_stage). Who subscribes with a
+/// closure filter or a key function after it was made is offered nothing from it, so make it anew each time,
+/// under the lock under which the message is offered.
+#[derive(Debug)]
+#[must_use = "a stage is there to offer from"]
+pub struct Stage<'a> {
+    alive: &'a Arc<Alive>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(alive: &'a Arc<Alive>) -> Option<Self> {
+        publish::is_plain(&alive.node).then_some(Self { alive })
+    }
+
+    /// Offers a message as [`Staged::offer`] does.
+    ///
+    /// # Errors
+    /// As [`Topic::stage`](crate::Topic::stage). The message is handed back: drop it where its payload may be
+    /// dropped.
+    pub fn offer<T: Send + Sync + 'static>(&self, payload: T) -> Result<Offered, PublishError> {
+        let message = publish::admit(self.alive, into_message(payload))?;
+        Ok(offer(
+            Arc::clone(self.alive),
+            message,
+            Prepared::new(),
+            Receipt::default(),
+        ))
+    }
+}
+
+fn offer(alive: Arc<Alive>, message: Message, prepared: Prepared, mut receipt: Receipt) -> Offered {
+    let mut after = Aftermath::default();
+    publish::offer_staged(&alive.node, message, prepared, &mut receipt, &mut after);
+    Offered {
+        alive,
+        after,
+        receipt,
+        settled: false,
     }
 }
 

@@ -40,6 +40,8 @@ pub struct SubscriptionBuilder {
     capacity: usize,
     batch: usize,
     accepted: Vec<&'static TypeInfo>,
+    accepts_all: bool,
+    changeable: bool,
     formats: Vec<&'static Format>,
     changes: bool,
     filter: Option<FilterFn>,
@@ -74,6 +76,8 @@ impl SubscriptionBuilder {
             capacity: DEFAULT_CAPACITY,
             batch: DEFAULT_BATCH,
             accepted: Vec::new(),
+            accepts_all: false,
+            changeable: false,
             formats: Vec::new(),
             changes: false,
             filter: None,
@@ -95,13 +99,31 @@ impl SubscriptionBuilder {
     /// Only messages of that type, and of the others for which this is called. Publish does not even look at
     /// subscriptions that do not want its type.
     pub fn accept<T: Send + Sync + 'static>(mut self, message_type: &MessageType<T>) -> Self {
+        self.accepts_all = false;
         self.accepted.push(message_type.info());
         self
     }
 
     /// Only messages whose payload is a `T` under its default type, and of the others accepted.
     pub fn accept_payload<T: Send + Sync + 'static>(mut self) -> Self {
+        self.accepts_all = false;
         self.accepted.push(default_type::<T>());
+        self
+    }
+
+    /// Messages of every type but the bus's own, whatever was accepted so far. The default, unless the
+    /// subscription is [`changeable`](Self::changeable) or its handler is typed.
+    pub fn accept_all(mut self) -> Self {
+        self.accepts_all = true;
+        self.accepted.clear();
+        self.formats.clear();
+        self
+    }
+
+    /// The types that it accepts can be changed while it runs: see [`Subscription::accept`]. It begins with
+    /// those that are accepted here, and with none if there are none: then it hears nothing for now.
+    pub fn changeable(mut self) -> Self {
+        self.changeable = true;
         self
     }
 
@@ -125,6 +147,7 @@ impl SubscriptionBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn accept_format(mut self, format: &'static Format) -> Self {
+        self.accepts_all = false;
         self.formats.push(format);
         self
     }
@@ -246,7 +269,7 @@ impl SubscriptionBuilder {
                 }
             })
         } else {
-            if self.accepted.is_empty() && self.formats.is_empty() {
+            if self.accepted.is_empty() && self.formats.is_empty() && !self.accepts_all {
                 self.accepted.push(default_type::<T>());
             }
             Box::new(move |message: &Message| {
@@ -271,6 +294,7 @@ impl SubscriptionBuilder {
         T: Send + Sync + 'static,
         F: FnMut(&T) + Send + 'static,
     {
+        self.accepts_all = false;
         self.accepted = vec![message_type.info()];
         self.formats.clear();
         self.run(handler)
@@ -437,8 +461,13 @@ impl SubscriptionBuilder {
             || (self.hooks.filter.is_some() && !filters_itself)
             || !self.formats.is_empty();
         let hooks = (!self.hooks.is_empty()).then(|| Arc::new(self.hooks));
-        self.accepted.sort_by_key(|info| info.id());
-        self.accepted.dedup();
+        let types = match self.changeable {
+            true => {
+                let accepted = (!self.accepts_all).then_some(self.accepted);
+                TypeFilter::changeable(accepted, self.formats, self.changes)
+            }
+            false => TypeFilter::with_formats(self.accepted, self.formats, self.changes),
+        };
         let topic = &self.alive.node.name;
         let name = self.name.unwrap_or_else(|| format!("{topic}#{id}"));
         let asides = Asides {
@@ -460,7 +489,7 @@ impl SubscriptionBuilder {
             consumer: ConsumerCell::new(consumer),
             wake,
             hooks: hooks.as_ref().map(Arc::downgrade),
-            types: TypeFilter::with_formats(self.accepted, self.formats, self.changes),
+            types,
             is_slow,
             filters_itself,
             id,

@@ -10,6 +10,7 @@
 use super::tap::TapInner;
 use crate::epoch::{self, Guard};
 use crate::message::{CHANGE, TypeInfo};
+use crate::subscription::filter::Accepted;
 use crate::subscription::state::Subscriber;
 use crate::sync::unmodelled::{Arc, Weak};
 use smallvec::SmallVec;
@@ -141,12 +142,16 @@ impl List {
     }
 }
 
+/// The number of no type.
+const NO_TYPE: u32 = u32::MAX;
+
 /// All subscribers of a topic, by what they want.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Those that want every type but the bus's own.
     general: List,
-    /// Those that want certain types, by the number of the type, sorted.
+    /// Those that want certain types, by the number of the type, sorted; those that want nothing for now
+    /// under [`NO_TYPE`], so that who closes the topic finds them.
     by_type: Box<[(u32, List)]>,
     /// Those for which a publisher has to run code of the user's first, or to look at more than the type's
     /// number, whatever they want.
@@ -221,22 +226,27 @@ impl Listing {
     }
 
     /// True if somebody wants that type, as far as filters by type tell. A tap wants everything.
-    pub(super) fn wants(&self, info: &TypeInfo) -> bool {
+    pub(super) fn wants(&self, info: &TypeInfo, guard: &Guard) -> bool {
+        let wants = |entry: Entry| entry.get().types.wants(info, guard);
         (!self.taps.is_empty() && !info.is_control())
             || self.fast(info).any(|list| !list.is_empty())
-            || self.slow.iter().any(|entry| accepts(entry.get(), info))
+            || self.slow.iter().any(wants)
     }
 
     /// True if that one is on the list.
-    pub(super) fn contains(&self, subscriber: &Subscriber) -> bool {
-        let list = if subscriber.is_slow {
-            Some(&self.slow)
-        } else if subscriber.types.accepted().is_empty() {
-            Some(&self.general)
-        } else {
-            subscriber.types.ids().find_map(|id| self.typed(id))
-        };
-        list.is_some_and(|list| list.find(subscriber).is_some())
+    pub(super) fn contains(&self, subscriber: &Subscriber, guard: &Guard) -> bool {
+        let found = |list: &List| list.find(subscriber).is_some();
+        if subscriber.types.as_changeable().is_some() && !subscriber.is_slow {
+            // What it accepts by now may not be what it is listed by here.
+            return found(&self.general) || self.by_type.iter().any(|(_, list)| found(list));
+        }
+        let spots = Spots::of(subscriber, subscriber.types.accepted(guard));
+        spots.slow && found(&self.slow)
+            || spots.general && found(&self.general)
+            || spots
+                .ids
+                .iter()
+                .any(|id| self.typed(*id).is_some_and(found))
     }
 
     /// Every subscriber once.
@@ -254,70 +264,110 @@ impl Listing {
     }
 
     /// With one more. The reference is leaked into the list.
-    pub(super) fn with(&self, subscriber: &Arc<Subscriber>) -> Self {
-        let entry = Entry::of(subscriber);
+    pub(super) fn with(&self, subscriber: &Arc<Subscriber>, guard: &Guard) -> Self {
         // The list's own reference: see `retire`.
         std::mem::forget(Arc::clone(subscriber));
-        self.changed(subscriber, self.len + 1, |list| list.with(entry))
+        let spots = Spots::of(subscriber, subscriber.types.accepted(guard));
+        self.moved(subscriber, self.len + 1, &Spots::default(), &spots)
+            .0
     }
 
     /// Without that one, if it is here. Whoever publishes the new list gives the reference to [`retire`].
-    pub(super) fn without(&self, subscriber: &Arc<Subscriber>) -> Option<Self> {
-        let mut found = false;
-        let new = self.changed(subscriber, self.len.saturating_sub(1), |list| {
-            let index = list.find(subscriber);
-            found |= index.is_some();
-            index.map_or_else(|| list.clone(), |index| list.without(index))
-        });
+    pub(super) fn without(&self, subscriber: &Arc<Subscriber>, guard: &Guard) -> Option<Self> {
+        let spots = Spots::of(subscriber, subscriber.types.accepted(guard));
+        let len = self.len.saturating_sub(1);
+        let (new, found) = self.moved(subscriber, len, &spots, &Spots::default());
         found.then_some(new)
     }
 
-    /// The lists that a subscriber belongs on are changed, the others copied: no list is copied to be
-    /// changed, for a copy counts one more reference of each chunk.
-    fn changed(
+    /// With one that is here listed by what it accepts from now on, no more by what it accepted before.
+    pub(super) fn relisted(
         &self,
-        subscriber: &Subscriber,
-        len: usize,
-        mut change: impl FnMut(&List) -> List,
+        subscriber: &Arc<Subscriber>,
+        before: Accepted<'_>,
+        after: Accepted<'_>,
     ) -> Self {
-        let is_slow = subscriber.is_slow;
-        let is_general = !is_slow && subscriber.types.accepted().is_empty();
-        let mut change_if = |applies, list: &List| {
-            if applies { change(list) } else { list.clone() }
+        let [before, after] = [before, after].map(|accepted| Spots::of(subscriber, accepted));
+        self.moved(subscriber, self.len, &before, &after).0
+    }
+
+    /// The lists that a subscriber leaves or comes to are changed, the others copied: no list is copied to be
+    /// changed, for a copy counts one more reference of each chunk. Gives the new listing, and whether it
+    /// was on a list that it leaves.
+    fn moved(
+        &self,
+        subscriber: &Arc<Subscriber>,
+        len: usize,
+        from: &Spots,
+        to: &Spots,
+    ) -> (Self, bool) {
+        let mut found = false;
+        let mut change = |list: &List, was: bool, is: bool| match (was, is) {
+            (false, true) => list.with(Entry::of(subscriber)),
+            (true, false) => match list.find(subscriber) {
+                Some(index) => {
+                    found = true;
+                    list.without(index)
+                }
+                None => list.clone(),
+            },
+            _ => list.clone(),
         };
-        let ids: SmallVec<[u32; 4]> = match is_slow {
-            true => SmallVec::new(),
-            false => subscriber.types.ids().collect(),
-        };
+        let general = change(&self.general, from.general, to.general);
+        let slow = change(&self.slow, from.slow, to.slow);
+        let mut change_typed =
+            |id: u32, list: &List| change(list, from.ids.contains(&id), to.ids.contains(&id));
         let mut by_type: Vec<(u32, List)> = self
             .by_type
             .iter()
-            .map(|(id, list)| (*id, change_if(ids.contains(id), list)))
+            .map(|(id, list)| (*id, change_typed(*id, list)))
             .collect();
-        for id in &ids {
+        for id in &to.ids {
             if let Err(index) = by_type.binary_search_by_key(id, |(id, _)| *id) {
-                by_type.insert(index, (*id, change_if(true, &List::default())));
+                by_type.insert(index, (*id, change_typed(*id, &List::default())));
             }
         }
         by_type.retain(|(_, list)| !list.is_empty());
-        Self {
-            general: change_if(is_general, &self.general),
-            slow: change_if(is_slow, &self.slow),
+        let new = Self {
+            general,
+            slow,
             by_type: by_type.into(),
             taps: self.taps.clone(),
             len,
-        }
+        };
+        (new, found)
     }
 }
 
-/// Whether a subscriber wants that type, as far as its filter by type tells.
-#[inline]
-pub(super) fn accepts(subscriber: &Subscriber, info: &TypeInfo) -> bool {
-    let types = &subscriber.types;
-    if info.is_control() {
-        return types.changes() && *info == *CHANGE.info();
+/// Which of the lists a subscriber is on, by what it accepts.
+#[derive(Debug, Default)]
+struct Spots {
+    general: bool,
+    slow: bool,
+    /// The numbers of the types.
+    ids: SmallVec<[u32; 4]>,
+}
+
+impl Spots {
+    fn of(subscriber: &Subscriber, accepted: Accepted<'_>) -> Self {
+        if subscriber.is_slow {
+            return Self {
+                slow: true,
+                ..Self::default()
+            };
+        }
+        let changes = subscriber.types.changes().then(|| CHANGE.id());
+        let infos = accepted.unwrap_or_default().iter();
+        let mut ids: SmallVec<[u32; 4]> = infos.map(|info| info.id()).chain(changes).collect();
+        if accepted.is_some() && ids.is_empty() {
+            ids.push(NO_TYPE);
+        }
+        Self {
+            general: accepted.is_none(),
+            slow: false,
+            ids,
+        }
     }
-    types.wants(info)
 }
 
 /// Gives back the references that listing these subscribers leaked, once no pin can see the list.

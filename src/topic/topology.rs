@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(crate) struct Topology {
     places: BTreeMap<u64, Box<Place>>,
+    /// How many bound edges there are of numbers that many may have, all to one topic.
+    groups: BTreeMap<u64, usize>,
 }
 
 impl Topology {
@@ -54,11 +56,62 @@ impl Topology {
         open
     }
 
+    /// Bound edges may have that number from now on.
+    pub(super) fn open_group(&mut self, edge: u64) {
+        self.groups.insert(edge, 0);
+    }
+
+    /// Adds a bound edge of a group, unless it is there. False if one of its ends is closed.
+    pub(super) fn add_bound(&mut self, edge: u64, from: &Arc<Node>, to: &Arc<Node>) -> bool {
+        if self.is_bound(edge, from.id, to.id) {
+            return true;
+        }
+        if from.is_closed() || to.is_closed() {
+            return false;
+        }
+        self.add(edge, from, to);
+        if let Some(len) = self.groups.get_mut(&edge) {
+            *len += 1;
+        }
+        self.bind(edge, from, to)
+    }
+
+    /// How many edges a group has.
+    pub(super) fn group_len(&self, edge: u64) -> usize {
+        self.groups.get(&edge).copied().unwrap_or(0)
+    }
+
+    /// The names of the topics that the edges of a group come from.
+    pub(super) fn group(&self, edge: u64, to: u64) -> Vec<Arc<str>> {
+        let place = self.places.get(&to).into_iter();
+        let from = place.flat_map(|place| place.bound_as(edge));
+        let from = from.filter_map(|id| self.places.get(&id));
+        from.map(|place| Arc::clone(&place.node.name)).collect()
+    }
+
+    /// Removes up to `most` edges of a group. True if there are more; else the group is no more.
+    pub(super) fn close_group(&mut self, edge: u64, to: u64, most: usize) -> bool {
+        let place = self.places.get(&to).into_iter();
+        let some = place.flat_map(|place| place.bound_as(edge)).take(most);
+        let some: Vec<_> = some.collect();
+        for from in &some {
+            self.unbind(edge, *from, to);
+        }
+        let more = some.len() == most;
+        if !more {
+            self.groups.remove(&edge);
+        }
+        more
+    }
+
     /// Removes a bound edge. False if there is none.
     pub(super) fn unbind(&mut self, edge: u64, from: u64, to: u64) -> bool {
         let place = self.places.get_mut(&to);
         let was_bound = place.is_some_and(|place| place.unbind(edge, from));
         if was_bound {
+            if let Some(len) = self.groups.get_mut(&edge) {
+                *len -= 1;
+            }
             self.take_out(edge, from, to);
         }
         was_bound

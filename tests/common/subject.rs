@@ -192,7 +192,7 @@ fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
 }
 
 impl Sub {
-    fn with<R>(&self, f: impl FnOnce(&Subscription) -> R) -> R {
+    pub fn with<R>(&self, f: impl FnOnce(&Subscription) -> R) -> R {
         match self {
             Self::Handle(subscription) => f(subscription),
             Self::Pumped(pumped) => f(lock(&pumped.shared).receiver.subscription()),

@@ -1,0 +1,223 @@
+//! The map of a cache: from type and key to an entry, and in an entry from origin to a place. Reading takes
+//! no lock and is not retried because others write. It is papaya's; in models, which it knows nothing of, a
+//! locked map stands in for it, and gives them no happens-before edge.
+//!
+//! What it frees late is memory of the bus's own: entries are emptied before they leave, keys are [`Key`]s.
+//! So neither hashing nor comparing nor dropping in here runs code of the user's (R1).
+
+use crate::message::{Key, KeyRef};
+use crate::sync::unmodelled::Arc;
+use std::hash::{Hash, Hasher};
+
+/// The type's number, and the key.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) type_id: u32,
+    pub(super) key: Key,
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        PlaceRef {
+            type_id: self.type_id,
+            key: self.key.as_ref(),
+        }
+        .hash(state);
+    }
+}
+
+#[derive(Clone, Copy, Hash)]
+pub(super) struct PlaceRef<'a> {
+    pub(super) type_id: u32,
+    pub(super) key: KeyRef<'a>,
+}
+
+impl PlaceRef<'_> {
+    fn to_place(self) -> Place {
+        Place {
+            type_id: self.type_id,
+            key: self.key.to_key(),
+        }
+    }
+}
+
+/// From `K` to shared `V`s.
+pub(super) struct Index<K, V>(map::Map<K, V>);
+
+impl<K, V> std::fmt::Debug for Index<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Index")
+    }
+}
+
+impl<K: Hash + Eq + Clone, V> Default for Index<K, V> {
+    fn default() -> Self {
+        Self(map::Map::new())
+    }
+}
+
+impl<V> Index<Place, V> {
+    pub(super) fn get(&self, place: PlaceRef<'_>) -> Option<Arc<V>> {
+        self.with(place, Arc::clone)
+    }
+
+    /// That of the place, or a new one.
+    pub(super) fn get_or_insert(&self, place: PlaceRef<'_>, new: impl FnOnce() -> V) -> Arc<V> {
+        if let Some(found) = self.get(place) {
+            return found;
+        }
+        self.0.get_or_insert(place.to_place(), Arc::new(new()))
+    }
+}
+
+impl<K: Hash + Eq + Clone, V> Index<K, V> {
+    pub(super) fn insert(&self, key: K, value: Arc<V>) -> Arc<V> {
+        self.0.get_or_insert(key, value)
+    }
+
+    /// Takes out what is there of that key, if it is that value.
+    pub(super) fn remove(&self, key: &K, value: &Arc<V>) {
+        self.0.remove(key, value);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Calls `look` with each that is there from beginning to end, and perhaps with such as come and go
+    /// meanwhile. `look` runs under the map's guard: nothing of the user's in there.
+    pub(super) fn for_each(&self, look: impl FnMut(&K, &Arc<V>)) {
+        self.0.for_each(look);
+    }
+}
+
+#[cfg(not(loom))]
+mod map {
+    use super::{Index, Place, PlaceRef};
+    use crate::sync::unmodelled::Arc;
+    use std::hash::Hash;
+
+    pub(super) struct Map<K, V>(papaya::HashMap<K, Arc<V>>);
+
+    impl papaya::Equivalent<Place> for PlaceRef<'_> {
+        fn equivalent(&self, place: &Place) -> bool {
+            self.type_id == place.type_id && self.key == place.key.as_ref()
+        }
+    }
+
+    impl<V> Index<Place, V> {
+        /// Calls `look` with what is there. It runs under the map's guard.
+        #[inline]
+        pub(in crate::cache) fn with<R>(
+            &self,
+            place: PlaceRef<'_>,
+            look: impl FnOnce(&Arc<V>) -> R,
+        ) -> Option<R> {
+            self.0.0.pin().get(&place).map(look)
+        }
+    }
+
+    impl<K: Hash + Eq + Clone, V> Index<K, V> {
+        #[inline]
+        pub(in crate::cache) fn with_key<R>(
+            &self,
+            key: &K,
+            look: impl FnOnce(&Arc<V>) -> R,
+        ) -> Option<R> {
+            self.0.0.pin().get(key).map(look)
+        }
+    }
+
+    impl<K: Hash + Eq + Clone, V> Map<K, V> {
+        pub(super) fn new() -> Self {
+            Self(papaya::HashMap::new())
+        }
+
+        pub(super) fn get_or_insert(&self, key: K, value: Arc<V>) -> Arc<V> {
+            Arc::clone(self.0.pin().get_or_insert(key, value))
+        }
+
+        pub(super) fn remove(&self, key: &K, value: &Arc<V>) {
+            let is_same = |_: &K, found: &Arc<V>| Arc::ptr_eq(found, value);
+            let _ = self.0.pin().remove_if(key, is_same);
+        }
+
+        pub(super) fn len(&self) -> usize {
+            self.0.len()
+        }
+
+        pub(super) fn for_each(&self, mut look: impl FnMut(&K, &Arc<V>)) {
+            for (key, value) in &self.0.pin() {
+                look(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(loom)]
+mod map {
+    use super::{Index, Place, PlaceRef};
+    use crate::sync::unmodelled::{Arc, RwLock};
+    use std::collections::HashMap;
+    use std::hash::Hash;
+
+    pub(super) struct Map<K, V>(RwLock<HashMap<K, Arc<V>>>);
+
+    impl<V> Index<Place, V> {
+        pub(in crate::cache) fn with<R>(
+            &self,
+            place: PlaceRef<'_>,
+            look: impl FnOnce(&Arc<V>) -> R,
+        ) -> Option<R> {
+            self.with_key(&place.to_place(), look)
+        }
+    }
+
+    impl<K: Hash + Eq + Clone, V> Index<K, V> {
+        pub(in crate::cache) fn with_key<R>(
+            &self,
+            key: &K,
+            look: impl FnOnce(&Arc<V>) -> R,
+        ) -> Option<R> {
+            // Not looked at under the lock: to look is a point where the model changes threads.
+            let found = self.0.0.read().unwrap().get(key).cloned();
+            found.as_ref().map(look)
+        }
+    }
+
+    impl<K: Hash + Eq + Clone, V> Map<K, V> {
+        pub(super) fn new() -> Self {
+            Self(RwLock::new(HashMap::new()))
+        }
+
+        pub(super) fn get_or_insert(&self, key: K, value: Arc<V>) -> Arc<V> {
+            let mut map = self.0.write().unwrap();
+            let found = map.get(&key).cloned();
+            found.unwrap_or_else(|| Arc::clone(map.entry(key).or_insert(value)))
+        }
+
+        pub(super) fn remove(&self, key: &K, value: &Arc<V>) {
+            let mut map = self.0.write().unwrap();
+            let is_same = map.get(key).is_some_and(|found| Arc::ptr_eq(found, value));
+            let removed = if is_same { map.remove(key) } else { None };
+            drop(map);
+            drop(removed);
+        }
+
+        pub(super) fn len(&self) -> usize {
+            self.0.read().unwrap().len()
+        }
+
+        pub(super) fn for_each(&self, mut look: impl FnMut(&K, &Arc<V>)) {
+            let all: Vec<_> = {
+                let map = self.0.read().unwrap();
+                map.iter()
+                    .map(|(k, v)| (k.clone(), Arc::clone(v)))
+                    .collect()
+            };
+            for (key, value) in &all {
+                look(key, value);
+            }
+        }
+    }
+}
