@@ -1,17 +1,18 @@
-//! AMI: lines of `Key: value`, ended by an empty one. What is written goes through one writer, which lets nobody
-//! end a line, or begin another one, by what they put into a value or a key.
+//! AMI: lines of `Key: value`, ended by an empty one. What is written goes through one writer, which lets
+//! nobody end a line, or begin another one, by what they put into a value or a key.
 
 use crate::Format;
 use std::fmt::{Display, Write};
 
-/// The format of the manager interface: one event, its lines ended by CR LF, and an empty line after them.
+/// The format of the manager interface: one event, its lines ended by CR LF, and an empty line after
+/// them.
 pub static AMI: Format = Format::new("ami");
 
 /// Writes one event.
 ///
 /// Control characters, line breaks of Unicode and NUL become spaces in values; in keys they become
-/// underscores, and so do spaces, colons and whatever is not ASCII. So there are as many lines as there are
-/// fields, whatever is in them.
+/// underscores, and so do spaces, colons and whatever is not ASCII. So there are as many lines as there
+/// are fields, whatever is in them.
 ///
 /// ```
 /// use stasis_bus::channels::AmiEvent;

@@ -1,4 +1,5 @@
-//! Bridges: who talks to whom. The live object, what it was like at one moment, and the messages about it.
+//! Bridges: who talks to whom. The live object, what it was like at one moment, and the messages about
+//! it.
 
 use super::channel::Channel;
 use super::commit::{Live, Publication, Ready, Step, publish};
@@ -168,7 +169,8 @@ pub struct BridgeMerge {
 /// use stasis_bus::Bus;
 /// use stasis_bus::channels::{CHANNEL_ENTERED_BRIDGE, Telephony};
 ///
-/// let telephony = Telephony::new(&Bus::new()?)?;
+/// let bus = Bus::new()?;
+/// let telephony = Telephony::new(&bus)?;
 /// let mut events =
 ///     telephony.bridge_topic_all().subscribe().accept(&CHANNEL_ENTERED_BRIDGE).receiver()?;
 /// let alice = telephony.channel("1700000000.1", "PJSIP/alice-00000001")?;
@@ -351,12 +353,12 @@ impl Bridge {
         })
     }
 
-    /// A channel enters. First it is said that it has entered, then what the bridge is like now; both on the
-    /// bridge's topic, and nothing of this bridge comes between.
+    /// A channel enters. First it is said that it has entered, then what the bridge is like now; both on
+    /// the bridge's topic, and nothing of this bridge comes between.
     ///
     /// # Errors
-    /// [`TelephonyError::AlreadyInBridge`], [`TelephonyError::ChannelEnded`], [`TelephonyError::BridgeEnded`]
-    /// and what publish has to say.
+    /// [`TelephonyError::AlreadyInBridge`], [`TelephonyError::ChannelEnded`],
+    /// [`TelephonyError::BridgeEnded`] and what publish has to say.
     pub fn enter(&self, channel: &Channel) -> Result<(), TelephonyError> {
         if channel.has_ended() {
             return Err(TelephonyError::ChannelEnded);
@@ -389,8 +391,8 @@ impl Bridge {
         entered.map(|_| ())
     }
 
-    /// A channel leaves. First it is said what the bridge is like now, then that the channel has left. Legal
-    /// for channels that have ended.
+    /// A channel leaves. First it is said what the bridge is like now, then that the channel has left.
+    /// Legal for channels that have ended.
     ///
     /// # Errors
     /// [`TelephonyError::NotInBridge`], [`TelephonyError::BridgeEnded`], and what publish has to say.
@@ -416,8 +418,8 @@ impl Bridge {
         left.map(|_| ())
     }
 
-    /// Tells all, on the topic of all bridges, that the channels of `from` come here. The channels themselves
-    /// leave and enter by [`Bridge::leave`] and [`Bridge::enter`].
+    /// Tells all, on the topic of all bridges, that the channels of `from` come here. The channels
+    /// themselves leave and enter by [`Bridge::leave`] and [`Bridge::enter`].
     ///
     /// # Errors
     /// [`TelephonyError::SameBridge`], [`TelephonyError::BridgeEnded`], and what publish has to say.
@@ -442,8 +444,8 @@ impl Bridge {
     /// Publishes that it is no more; nothing follows that.
     ///
     /// # Errors
-    /// [`TelephonyError::BridgeEnded`] if it has ended already, and what publish has to say; it has ended then
-    /// all the same.
+    /// [`TelephonyError::BridgeEnded`] if it has ended already, and what publish has to say; it has ended
+    /// then all the same.
     pub fn end(&self) -> Result<(), TelephonyError> {
         self.inner.end()
     }

@@ -1,5 +1,5 @@
-//! Channels as they live: what is set here is published by [`Channel::publish`], or when a staging ends. What
-//! happens to a channel besides is told by the helpers in `events.rs`.
+//! Channels as they live: what is set here is published by [`Channel::publish`], or when a staging ends.
+//! What happens to a channel besides is told by the helpers in `events.rs`.
 
 use super::commit::{Publication, Ready};
 use super::endpoint::Endpoint;
@@ -16,17 +16,18 @@ use crate::{Forward, Message, Topic};
 use std::fmt;
 use std::time::SystemTime;
 
-/// A live channel. What is set on it is published by [`Channel::publish`] as one snapshot, and not at all if
-/// nothing has changed.
+/// A live channel. What is set on it is published by [`Channel::publish`] as one snapshot, and not at all
+/// if nothing has changed.
 ///
-/// A `Channel` is a handle; clones are the same channel. It ends by [`Channel::end`], or when its last handle
-/// is dropped.
+/// A `Channel` is a handle; clones are the same channel. It ends by [`Channel::end`], or when its last
+/// handle is dropped.
 ///
 /// ```
 /// use stasis_bus::Bus;
 /// use stasis_bus::channels::{CHANNEL_SNAPSHOT, ChannelState, Publication, Telephony};
 ///
-/// let telephony = Telephony::new(&Bus::new()?)?;
+/// let bus = Bus::new()?;
+/// let telephony = Telephony::new(&bus)?;
 /// let mut updates = telephony.channel_topic_all().subscribe().accept(&CHANNEL_SNAPSHOT).receiver()?;
 ///
 /// let channel = telephony.channel("1700000000.1", "PJSIP/alice-00000001")?;
@@ -202,8 +203,8 @@ impl Channel {
         self.set(|current| change(Arc::make_mut(&mut current.direct)))
     }
 
-    /// Gives it another name. Look-ups find it under that when it is published; of several channels of one
-    /// name they find the one that was published last.
+    /// Gives it another name. Look-ups find it under that when it is published; of several channels of
+    /// one name they find the one that was published last.
     ///
     /// # Errors
     /// [`TelephonyError::Empty`] and [`TelephonyError::TooLong`].
@@ -335,8 +336,8 @@ impl Channel {
         found.map(|(_, value)| value.clone())
     }
 
-    /// Its messages go to the endpoint's topic too from now on, and the endpoint counts it among its channels
-    /// until it ends.
+    /// Its messages go to the endpoint's topic too from now on, and the endpoint counts it among its
+    /// channels until it ends.
     ///
     /// # Errors
     /// [`TelephonyError::ChannelEnded`] and [`TelephonyError::EndpointEnded`].
@@ -361,8 +362,8 @@ impl Channel {
         }
     }
 
-    /// Publishes the channel as it is, on its own topic, unless it is as it was published last. Look-ups see
-    /// it before any subscriber does; all see its snapshots in one order.
+    /// Publishes the channel as it is, on its own topic, unless it is as it was published last. Look-ups
+    /// see it before any subscriber does; all see its snapshots in one order.
     ///
     /// # Errors
     /// [`TelephonyError::ChannelEnded`], and what publish has to say.
@@ -380,12 +381,12 @@ impl Channel {
         }
     }
 
-    /// Publishes the last snapshot: look-ups do not find the channel any more, and nothing is published about
-    /// it after that. Does not wait for stagings.
+    /// Publishes the last snapshot: look-ups do not find the channel any more, and nothing is published
+    /// about it after that. Does not wait for stagings.
     ///
     /// # Errors
-    /// [`TelephonyError::ChannelEnded`] if it has ended already, and what publish has to say; it has ended
-    /// then all the same.
+    /// [`TelephonyError::ChannelEnded`] if it has ended already, and what publish has to say; it has
+    /// ended then all the same.
     pub fn end(&self) -> Result<(), TelephonyError> {
         self.inner.end()
     }
@@ -426,8 +427,8 @@ impl Inner {
         }
     }
 
-    /// Publishes what `build` makes of the latest snapshot, unless the channel has ended. With the snapshot
-    /// that subscribers saw last, or with one that nobody has seen if there is none.
+    /// Publishes what `build` makes of the latest snapshot, unless the channel has ended. With the
+    /// snapshot that subscribers saw last, or with one that nobody has seen if there is none.
     pub(super) fn tell(
         &self,
         build: impl Fn(Arc<ChannelSnapshot>) -> Message,
@@ -498,13 +499,14 @@ impl fmt::Debug for Channel {
     }
 }
 
-/// While it lives, snapshots of a channel are not published: see [`Channel::stage`]. Several may overlap; the
-/// last one to end publishes.
+/// While it lives, snapshots of a channel are not published: see [`Channel::stage`]. Several may overlap;
+/// the last one to end publishes.
 ///
 /// ```
 /// # use stasis_bus::Bus;
 /// # use stasis_bus::channels::{ChannelState, Publication, Telephony};
-/// # let telephony = Telephony::new(&Bus::new()?)?;
+/// # let bus = Bus::new()?;
+/// # let telephony = Telephony::new(&bus)?;
 /// # let channel = telephony.channel("1700000000.1", "PJSIP/alice-00000001")?;
 /// let staging = channel.stage();
 /// channel.set_state(ChannelState::Ring);
@@ -522,8 +524,8 @@ pub struct Staging<'a> {
 }
 
 impl Staging<'_> {
-    /// Ends the staging, and publishes if it was the last one. Dropping does the same, and tells nobody what
-    /// went wrong.
+    /// Ends the staging, and publishes if it was the last one. Dropping does the same, and tells nobody
+    /// what went wrong.
     ///
     /// # Errors
     /// As [`Channel::publish`].

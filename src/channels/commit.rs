@@ -1,7 +1,7 @@
 //! To change something and to publish the change as one step: the messages are made ready without a lock,
-//! since that runs filters of others, and offered under the lock of what was changed. If somebody changed it
-//! meanwhile, they are made anew. So all subscribers see the changes of one object in one order, which is the
-//! order in which look-ups see them.
+//! since that runs filters of others, and offered under the lock of what was changed. If somebody changed
+//! it meanwhile, they are made anew. So all subscribers see the changes of one object in one order, which
+//! is the order in which look-ups see them.
 
 use super::TelephonyError;
 use crate::sync::Mutex;
@@ -115,9 +115,9 @@ impl<S> Live<S> {
         self.0.lock().ended
     }
 
-    /// Has `next` make a new snapshot of the latest, or none, `stage` the messages that tell of it, and `store`
-    /// put it where others look it up. False if there was none. `ended` is the error if it has ended; with
-    /// `is_last` it has ended after this.
+    /// Has `next` make a new snapshot of the latest, or none, `stage` the messages that tell of it, and
+    /// `store` put it where others look it up. False if there was none. `ended` is the error if it has
+    /// ended; with `is_last` it has ended after this.
     pub(super) fn commit(
         &self,
         is_last: bool,

@@ -10,17 +10,19 @@ use crate::json::{BlobError, MultiBlob};
 use crate::sync::unmodelled::Arc;
 use serde_json::json;
 
-/// A dial that has begun. It ends by [`Dial::end`]; who drops it leaves the begin without an end, as a process
-/// that dies does.
+/// A dial that has begun. It ends by [`Dial::end`]; who drops it leaves the begin without an end, as a
+/// process that dies does.
 ///
-/// The end names the channels that the begin named, whatever became of them. If one of them is replaced by a
-/// masquerade, [`Dial::masquerade`] ends the old pair and begins the new one, so that each begin has one end.
+/// The end names the channels that the begin named, whatever became of them. If one of them is replaced
+/// by a masquerade, [`Dial::masquerade`] ends the old pair and begins the new one, so that each begin has
+/// one end.
 ///
 /// ```
 /// use stasis_bus::Bus;
 /// use stasis_bus::channels::{CHANNEL_DIAL, Dial, Telephony};
 ///
-/// let telephony = Telephony::new(&Bus::new()?)?;
+/// let bus = Bus::new()?;
+/// let telephony = Telephony::new(&bus)?;
 /// let mut dials = telephony.channel_topic_all().subscribe().accept(&CHANNEL_DIAL).receiver()?;
 /// let alice = telephony.channel("1700000000.1", "PJSIP/alice-00000001")?;
 /// let bob = telephony.channel("1700000000.2", "PJSIP/bob-00000002")?;
@@ -71,13 +73,14 @@ impl Dial {
     /// The status is news, such as that it rings: it goes on.
     ///
     /// # Errors
-    /// [`TelephonyError::Empty`] for an empty status, which is that of a begin, and what publish has to say.
+    /// [`TelephonyError::Empty`] for an empty status, which is that of a begin, and what publish has to
+    /// say.
     pub fn progress(&self, status: &str) -> Result<(), TelephonyError> {
         self.publish(checked(status)?, None)
     }
 
-    /// Ends the dial, and publishes that; with where it was forwarded to, if it was. Legal after the channels
-    /// have ended.
+    /// Ends the dial, and publishes that; with where it was forwarded to, if it was. Legal after the
+    /// channels have ended.
     ///
     /// # Errors
     /// As [`Dial::progress`].
@@ -85,8 +88,8 @@ impl Dial {
         self.publish(checked(status)?, forward)
     }
 
-    /// `new` has taken the place of one of the two: ends the old pair with the status `CONTINUE`, and begins
-    /// the new one. Nothing happens if `old` is neither of them.
+    /// `new` has taken the place of one of the two: ends the old pair with the status `CONTINUE`, and
+    /// begins the new one. Nothing happens if `old` is neither of them.
     ///
     /// # Errors
     /// [`TelephonyError::ChannelEnded`] if `new` has ended, and what publish has to say.
@@ -108,7 +111,8 @@ impl Dial {
         self.publish("", None)
     }
 
-    /// On the topic of who calls, or of who is called if nobody does; on that of all if the channel has ended.
+    /// On the topic of who calls, or of who is called if nobody does; on that of all if the channel has
+    /// ended.
     fn publish(&self, status: &str, forward: Option<&str>) -> Result<(), TelephonyError> {
         let data = json!({
             "dialstatus": status,

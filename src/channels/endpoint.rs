@@ -99,7 +99,8 @@ pub type EndpointBlob = Blob<Arc<EndpointSnapshot>>;
 /// use stasis_bus::Bus;
 /// use stasis_bus::channels::{ENDPOINT_UPDATE, EndpointState, Telephony};
 ///
-/// let telephony = Telephony::new(&Bus::new()?)?;
+/// let bus = Bus::new()?;
+/// let telephony = Telephony::new(&bus)?;
 /// let mut updates =
 ///     telephony.endpoint_topic_all_cached().subscribe().accept(&ENDPOINT_UPDATE).receiver()?;
 /// let alice = telephony.endpoint("PJSIP", "alice")?;
@@ -166,8 +167,8 @@ impl Endpoint {
         &self.inner.id
     }
 
-    /// Its topic, `endpoint:<technology>/<resource>`, which forwards to that of all endpoints and to that of
-    /// its technology.
+    /// Its topic, `endpoint:<technology>/<resource>`, which forwards to that of all endpoints and to that
+    /// of its technology.
     #[must_use]
     pub fn topic(&self) -> &Topic {
         &self.inner.topic
@@ -222,14 +223,14 @@ impl Endpoint {
     /// known, `cause`, `address`, `port` and `time`.
     ///
     /// # Errors
-    /// [`TelephonyError::EndpointEnded`], [`TelephonyError::Blob`] if `data` is no object, and what publish has
-    /// to say.
+    /// [`TelephonyError::EndpointEnded`], [`TelephonyError::Blob`] if `data` is no object, and what
+    /// publish has to say.
     pub fn publish_state(&self, data: Value) -> Result<(), TelephonyError> {
         self.tell(&ENDPOINT_STATE, data)
     }
 
-    /// Publishes a change of a contact of it: `data` has texts under `uri`, `contact_status`, `aor` and, if
-    /// known, `roundtrip_usec`.
+    /// Publishes a change of a contact of it: `data` has texts under `uri`, `contact_status`, `aor` and,
+    /// if known, `roundtrip_usec`.
     ///
     /// # Errors
     /// As [`Endpoint::publish_state`].
@@ -258,8 +259,8 @@ impl Endpoint {
     /// Takes it down: look-ups do not find it any more, and its technology's topic does not hear of it.
     ///
     /// # Errors
-    /// [`TelephonyError::EndpointEnded`] if it was taken down already, and what publish has to say; it is down
-    /// then all the same.
+    /// [`TelephonyError::EndpointEnded`] if it was taken down already, and what publish has to say; it is
+    /// down then all the same.
     pub fn end(&self) -> Result<(), TelephonyError> {
         self.inner.end()
     }

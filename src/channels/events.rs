@@ -37,15 +37,16 @@ impl Direction {
 const DIGITS: &str = "0123456789ABCD*#";
 
 impl Channel {
-    /// Publishes a message of one of the types of [`super::types`], with the channel's latest snapshot and
-    /// whatever JSON its type wants.
+    /// Publishes a message of one of the types of [`super::types`], with the channel's latest snapshot
+    /// and whatever JSON its type wants.
     ///
     /// ```
     /// use serde_json::json;
     /// use stasis_bus::Bus;
     /// use stasis_bus::channels::{CHANNEL_TALKING_STOP, Telephony};
     ///
-    /// let telephony = Telephony::new(&Bus::new()?)?;
+    /// let bus = Bus::new()?;
+    /// let telephony = Telephony::new(&bus)?;
     /// let channel = telephony.channel("1700000000.1", "PJSIP/alice-00000001")?;
     /// let mut events = channel.topic().subscribe().receiver()?;
     /// channel.publish_blob(&CHANNEL_TALKING_STOP, json!({ "duration": 1500 }))?;
@@ -135,7 +136,8 @@ impl Channel {
         self.publish_blob(&CHANNEL_UNHOLD, None)
     }
 
-    /// Somebody asks it to hang up: with a cause or none; a soft one lets it run to the end of what it does.
+    /// Somebody asks it to hang up: with a cause or none; a soft one lets it run to the end of what it
+    /// does.
     ///
     /// # Errors
     /// As [`Channel::publish_blob`].
@@ -150,8 +152,8 @@ impl Channel {
         self.publish_blob(&CHANNEL_HANGUP_REQUEST, Value::Object(data))
     }
 
-    /// Another channel takes its place: `clone` goes on as this one. A [`Dial`](super::Dial) that is under way
-    /// is told by [`Dial::masquerade`](super::Dial::masquerade).
+    /// Another channel takes its place: `clone` goes on as this one. A [`Dial`](super::Dial) that is
+    /// under way is told by [`Dial::masquerade`](super::Dial::masquerade).
     ///
     /// # Errors
     /// As [`Channel::publish_blob`].
@@ -159,8 +161,8 @@ impl Channel {
         self.publish_blob(&CHANNEL_MASQUERADE, json!({ "newchanid": clone.id() }))
     }
 
-    /// Sets a variable, and publishes that. If it is one that clients want to see, a snapshot with it comes
-    /// first. What is no UTF-8 is replaced.
+    /// Sets a variable, and publishes that. If it is one that clients want to see, a snapshot with it
+    /// comes first. What is no UTF-8 is replaced.
     ///
     /// # Errors
     /// [`TelephonyError::Empty`] and [`TelephonyError::TooLong`] for its name, and as
@@ -194,7 +196,8 @@ impl Telephony {
     /// Publishes that a global variable was set, on the topic of all channels.
     ///
     /// # Errors
-    /// [`TelephonyError::Empty`] and [`TelephonyError::TooLong`] for its name, and what publish has to say.
+    /// [`TelephonyError::Empty`] and [`TelephonyError::TooLong`] for its name, and what publish has to
+    /// say.
     pub fn publish_variable(
         &self,
         name: impl AsRef<[u8]>,
@@ -205,8 +208,8 @@ impl Telephony {
         self.publish_global(&CHANNEL_VARSET, Blob::new(None, data))
     }
 
-    /// Publishes a message with the latest snapshot of the channel with that id, on the topic of all channels.
-    /// False if there is none: nothing is published then.
+    /// Publishes a message with the latest snapshot of the channel with that id, on the topic of all
+    /// channels. False if there is none: nothing is published then.
     ///
     /// # Errors
     /// What publish has to say.

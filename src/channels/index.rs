@@ -1,5 +1,5 @@
-//! Look-up tables: from an id to a snapshot, sharded, under short locks. No user code runs under the locks:
-//! what is in here is plain data.
+//! Look-up tables: from an id to a snapshot, sharded, under short locks. No user code runs under the
+//! locks: what is in here is plain data.
 
 use crate::sync::unmodelled::{Arc, RwLock};
 use std::collections::HashMap;

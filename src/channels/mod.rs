@@ -1,6 +1,6 @@
-//! The objects of telephony (feature `channels`): channels, bridges and endpoints as they live, what they were
-//! like at one moment, and the messages about them, with their text as JSON and for AMI. All of it uses the
-//! bus as anybody could.
+//! The objects of telephony (feature `channels`): channels, bridges and endpoints as they live, what they
+//! were like at one moment, and the messages about them, with their text as JSON and for AMI. All of it
+//! uses the bus as anybody could.
 //!
 //! ```
 //! use stasis_bus::Bus;

@@ -1,5 +1,5 @@
-//! The segments of a channel's snapshot: immutable once published, each shared by all snapshots in which it is
-//! the same.
+//! The segments of a channel's snapshot: immutable once published, each shared by all snapshots in which
+//! it is the same.
 
 use std::time::SystemTime;
 

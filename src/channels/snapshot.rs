@@ -9,15 +9,16 @@ use crate::sync::unmodelled::Arc;
 use crate::{Rendering, Subject};
 use serde_json::{Map, Value, json};
 
-/// What a channel was like at one moment. Two snapshots of one channel share the segments in which they are
-/// the same, so a change costs a copy of one segment.
+/// What a channel was like at one moment. Two snapshots of one channel share the segments in which they
+/// are the same, so a change costs a copy of one segment.
 ///
 /// ```
 /// use stasis_bus::Bus;
 /// use stasis_bus::channels::{Caller, Telephony};
 /// use std::sync::Arc;
 ///
-/// let telephony = Telephony::new(&Bus::new()?)?;
+/// let bus = Bus::new()?;
+/// let telephony = Telephony::new(&bus)?;
 /// let channel = telephony.channel("1700000000.1", "PJSIP/alice-00000001")?;
 /// channel.publish()?;
 /// let first = channel.snapshot().unwrap();
@@ -69,8 +70,8 @@ impl ChannelSnapshot {
         self.direct.state
     }
 
-    /// True if `later` is at the same context, extension and priority. A channel that has begun to run its
-    /// first application in between has moved.
+    /// True if `later` is at the same context, extension and priority. A channel that has begun to run
+    /// its first application in between has moved.
     #[must_use]
     pub fn is_at_same_place(&self, later: &Self) -> bool {
         let (one, two) = (&self.dialplan, &later.dialplan);

@@ -1,4 +1,5 @@
-//! What concerns the system as a whole: the payloads of the system topic. Its types are in `types/system.rs`.
+//! What concerns the system as a whole: the payloads of the system topic. Its types are in
+//! `types/system.rs`.
 
 use super::AmiEvent;
 

@@ -1,5 +1,5 @@
-//! What ties the objects of telephony to a bus: the topics of all channels, bridges and endpoints, and the
-//! look-up tables.
+//! What ties the objects of telephony to a bus: the topics of all channels, bridges and endpoints, and
+//! the look-up tables.
 
 use super::bridge::{Bridge, BridgeSnapshot};
 use super::channel::Channel;
@@ -10,13 +10,14 @@ use super::snapshot::{ChannelSnapshot, ChannelUpdate, MultiChannelBlob};
 use super::text::{endpoint_key, folded, id};
 use super::{CHANNEL_CHANSPY_START, CHANNEL_DIAL, TelephonyError};
 use crate::sync::unmodelled::Arc;
-use crate::{Bus, Message, MessageType, Topic};
+use crate::{Message, MessageType, Topic, Topics};
 use std::fmt;
 
 /// The topics, the look-up tables and the objects of telephony on one bus.
 ///
-/// A `Telephony` is a handle; clones are the same. A bus should have one: a second one has the same topics,
-/// and does not find what the first one made. It keeps the bus, and so do its channels, bridges and endpoints.
+/// A `Telephony` is a handle; clones are the same. A bus should have one: a second one has the same
+/// topics, and does not find what the first one made. It does not keep the bus: once that has shut down,
+/// nothing is published any more, and whoever tries is told.
 ///
 /// | topic | hears |
 /// |---|---|
@@ -33,7 +34,8 @@ use std::fmt;
 /// | `system:all` | what concerns the system as a whole |
 ///
 /// Snapshots of channels and bridges are published as updates, with what was before, so `all` and
-/// `all-cached` hear the same of them. Snapshots of endpoints are not, and `endpoint:all-cached` hears both.
+/// `all-cached` hear the same of them. Snapshots of endpoints are not, and `endpoint:all-cached` hears
+/// both.
 #[derive(Clone)]
 pub struct Telephony {
     shared: Arc<Shared>,
@@ -41,8 +43,7 @@ pub struct Telephony {
 
 /// What all objects have in common.
 pub(super) struct Shared {
-    pub(super) bus: Bus,
-    pub(super) topics: Topics,
+    pub(super) topics: Lasting,
     /// By id; places are taken by channels that were not published yet.
     pub(super) channels: Index<ChannelSnapshot>,
     channels_by_name: Index<ChannelSnapshot>,
@@ -53,7 +54,7 @@ pub(super) struct Shared {
 }
 
 /// The topics that stay.
-pub(super) struct Topics {
+pub(super) struct Lasting {
     pub(super) channels: Topic,
     channels_cached: Topic,
     pub(super) bridges: Topic,
@@ -63,8 +64,8 @@ pub(super) struct Topics {
     system: Topic,
 }
 
-impl Topics {
-    fn new(bus: &Bus) -> Result<Self, TelephonyError> {
+impl Lasting {
+    fn new(bus: &impl Topics) -> Result<Self, TelephonyError> {
         let topics = Self {
             channels: bus.topic("channel:all")?,
             channels_cached: bus.topic("channel:all-cached")?,
@@ -92,7 +93,7 @@ impl Shared {
         message_type: &MessageType<T>,
         payload: T,
     ) -> Message {
-        message_type.message_with_origin(payload, self.bus.origin())
+        message_type.message_with_origin(payload, self.topics.system.origin())
     }
 
     /// Takes the place of a new object, and makes its topic, which forwards to `all`.
@@ -111,7 +112,7 @@ impl Shared {
         }
         let kind = all.name().split(':').next().unwrap_or_default();
         let forwarded = || -> Result<Topic, TelephonyError> {
-            let topic = self.bus.topic(&format!("{kind}:{id}"))?;
+            let topic = Topics::topic(all, &format!("{kind}:{id}"))?;
             topic.forward_to(all)?.bind();
             Ok(topic)
         };
@@ -138,10 +139,9 @@ impl Shared {
 }
 
 /// Makes a [`Telephony`]: which variables of channels clients want to see.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct TelephonyBuilder {
-    bus: Bus,
     ami_variables: Vec<String>,
     ari_variables: Vec<String>,
 }
@@ -159,15 +159,14 @@ impl TelephonyBuilder {
         self
     }
 
-    /// Makes the topics.
+    /// Makes the topics, on a [`Bus`](crate::Bus), or on that of any topic.
     ///
     /// # Errors
     /// [`TelephonyError`] if the bus has been shut down.
-    pub fn build(self) -> Result<Telephony, TelephonyError> {
-        let topics = Topics::new(&self.bus)?;
+    pub fn build(self, bus: &impl Topics) -> Result<Telephony, TelephonyError> {
+        let topics = Lasting::new(bus)?;
         Ok(Telephony {
             shared: Arc::new(Shared {
-                bus: self.bus,
                 topics,
                 channels: Index::new(folded),
                 channels_by_name: Index::new(folded),
@@ -185,23 +184,13 @@ impl Telephony {
     ///
     /// # Errors
     /// As [`TelephonyBuilder::build`].
-    pub fn new(bus: &Bus) -> Result<Self, TelephonyError> {
-        Self::builder(bus).build()
+    pub fn new(bus: &impl Topics) -> Result<Self, TelephonyError> {
+        Self::builder().build(bus)
     }
 
-    /// See [`TelephonyBuilder`].
-    pub fn builder(bus: &Bus) -> TelephonyBuilder {
-        TelephonyBuilder {
-            bus: bus.clone(),
-            ami_variables: Vec::new(),
-            ari_variables: Vec::new(),
-        }
-    }
-
-    /// The bus.
-    #[must_use]
-    pub fn bus(&self) -> &Bus {
-        &self.shared.bus
+    /// With variables of channels that clients want to see.
+    pub fn builder() -> TelephonyBuilder {
+        TelephonyBuilder::default()
     }
 
     /// A new channel. Nobody hears of it before it is published.
@@ -252,8 +241,8 @@ impl Telephony {
         Endpoint::new(&self.shared, technology, resource)
     }
 
-    /// The latest snapshot of the channel with that id, if it was published and has not ended. ASCII letters
-    /// are alike in both cases. What a publish made visible to any subscriber, this sees.
+    /// The latest snapshot of the channel with that id, if it was published and has not ended. ASCII
+    /// letters are alike in both cases. What a publish made visible to any subscriber, this sees.
     #[must_use]
     pub fn channel_by_id(&self, uniqueid: &str) -> Option<Arc<ChannelSnapshot>> {
         self.shared.channels.get(uniqueid)
@@ -429,7 +418,8 @@ impl Telephony {
 impl Shared {
     pub(super) fn technology_topic(&self, technology: &str) -> Result<Topic, TelephonyError> {
         let technology = technology.to_ascii_uppercase();
-        Ok(self.bus.topic(&format!("endpoint:{technology}"))?)
+        let name = format!("endpoint:{technology}");
+        Ok(Topics::topic(&self.topics.endpoints, &name)?)
     }
 }
 

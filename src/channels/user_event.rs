@@ -75,8 +75,8 @@ impl Object for EventObject {
     }
 }
 
-/// The event's own fields, then its objects: channels and bridges with their lines, the second one of a kind
-/// and those after it with their number before each key. Endpoints are not in it.
+/// The event's own fields, then its objects: channels and bridges with their lines, the second one of a
+/// kind and those after it with their number before each key. Endpoints are not in it.
 pub(super) fn ami(event: &UserEvent<EventObject>, rendering: &Rendering<'_>) -> Option<String> {
     let mut text = AmiEvent::new("UserEvent");
     let (mut channels, mut bridges) = (0_usize, 0_usize);

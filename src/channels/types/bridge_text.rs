@@ -1,4 +1,5 @@
-//! Messages about bridges as text. An event vanishes if a sanitizer leaves out the channel that it is about.
+//! Messages about bridges as text. An event vanishes if a sanitizer leaves out the channel that it is
+//! about.
 
 use super::{event, put, text};
 use crate::Rendering;

@@ -9,13 +9,14 @@ use crate::channels::{ChannelBlob, ChannelUpdate, MultiChannelBlob};
 pub static CHANNEL_SNAPSHOT: MessageType<ChannelUpdate> =
     MessageType::new("ast_channel_snapshot_type");
 
-/// A dial begins, goes on, or ends: `dialstatus` (empty at the begin), `forward` and `dialstring`; who calls has
-/// the role `caller`, who is called `peer`, where it was forwarded to `forwarded`. JSON: `Dial`.
+/// A dial begins, goes on, or ends: `dialstatus` (empty at the begin), `forward` and `dialstring`; who
+/// calls has the role `caller`, who is called `peer`, where it was forwarded to `forwarded`. JSON:
+/// `Dial`.
 pub static CHANNEL_DIAL: MessageType<MultiChannelBlob> =
     MessageType::with_formats("ast_channel_dial_type", &[json_by(render::dial)]);
 
-/// A variable was set: `variable` and `value`. Without a channel it is a global one. JSON: `ChannelVarset`;
-/// AMI: `VarSet`.
+/// A variable was set: `variable` and `value`. Without a channel it is a global one. JSON:
+/// `ChannelVarset`; AMI: `VarSet`.
 pub static CHANNEL_VARSET: MessageType<ChannelBlob> = MessageType::with_formats(
     "ast_channel_varset_type",
     &[json_by(render::varset), ami_by(render::varset_ami)],
@@ -35,8 +36,8 @@ pub static CHANNEL_MASQUERADE: MessageType<ChannelBlob> =
 pub static CHANNEL_DTMF_BEGIN: MessageType<ChannelBlob> =
     MessageType::new("ast_channel_dtmf_begin_type");
 
-/// A digit has ended: `digit`, `direction` and `duration_ms`. JSON: `ChannelDtmfReceived`, for those that were
-/// received only.
+/// A digit has ended: `digit`, `direction` and `duration_ms`. JSON: `ChannelDtmfReceived`, for those that
+/// were received only.
 pub static CHANNEL_DTMF_END: MessageType<ChannelBlob> =
     MessageType::with_formats("ast_channel_dtmf_end_type", &[json_by(render::dtmf_end)]);
 
@@ -110,7 +111,8 @@ pub static CHANNEL_TALKING_START: MessageType<ChannelBlob> = MessageType::with_f
     ],
 );
 
-/// Somebody has talked for `duration` milliseconds. JSON: `ChannelTalkingFinished`; AMI: `ChannelTalkingStop`.
+/// Somebody has talked for `duration` milliseconds. JSON: `ChannelTalkingFinished`; AMI:
+/// `ChannelTalkingStop`.
 pub static CHANNEL_TALKING_STOP: MessageType<ChannelBlob> = MessageType::with_formats(
     "ast_channel_talking_stop",
     &[
@@ -123,8 +125,8 @@ pub static CHANNEL_TALKING_STOP: MessageType<ChannelBlob> = MessageType::with_fo
 pub static CHANNEL_TONE_DETECT: MessageType<ChannelBlob> =
     MessageType::with_formats("ast_channel_tone_detect", &[json_by(render::tone_detect)]);
 
-/// A channel asks to be transferred, and the application is to decide: `refer_to`, `referred_by` and `state`.
-/// JSON: `ChannelTransfer`.
+/// A channel asks to be transferred, and the application is to decide: `refer_to`, `referred_by` and
+/// `state`. JSON: `ChannelTransfer`.
 pub static CHANNEL_TRANSFER_REQUEST: MessageType<ChannelBlob> = MessageType::with_formats(
     "ast_channel_transfer_request_type",
     &[json_by(render::transfer_request)],

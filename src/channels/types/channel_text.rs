@@ -1,4 +1,5 @@
-//! Messages about channels as text. An event about one channel vanishes with it if a sanitizer leaves that out.
+//! Messages about channels as text. An event about one channel vanishes with it if a sanitizer leaves
+//! that out.
 
 use super::{copy, event, plain, put, text};
 use crate::Rendering;

@@ -10,18 +10,19 @@ use serde_json::{Map, Value};
 pub static ENDPOINT_SNAPSHOT: MessageType<Arc<EndpointSnapshot>> =
     MessageType::new("ast_endpoint_snapshot_type");
 
-/// An endpoint has changed: what it was like, and what it is like now. On the topic `endpoint:all-cached`.
+/// An endpoint has changed: what it was like, and what it is like now. On the topic
+/// `endpoint:all-cached`.
 pub static ENDPOINT_UPDATE: MessageType<EndpointUpdate> = MessageType::new("endpoint_update");
 
-/// An endpoint's registration has changed. JSON: `PeerStatusChange`; AMI: `PeerStatus`. No sanitizer leaves the
-/// endpoint out.
+/// An endpoint's registration has changed. JSON: `PeerStatusChange`; AMI: `PeerStatus`. No sanitizer
+/// leaves the endpoint out.
 pub static ENDPOINT_STATE: MessageType<EndpointBlob> = MessageType::with_formats(
     "ast_endpoint_state_type",
     &[json_by(state), ami_by(state_ami)],
 );
 
-/// A contact of an endpoint has changed. JSON: `ContactStatusChange`; AMI: `ContactStatus`. No sanitizer leaves
-/// the endpoint out.
+/// A contact of an endpoint has changed. JSON: `ContactStatusChange`; AMI: `ContactStatus`. No sanitizer
+/// leaves the endpoint out.
 pub static CONTACT_STATE: MessageType<EndpointBlob> = MessageType::with_formats(
     "ast_endpoint_contact_state_type",
     &[json_by(contact), ami_by(contact_ami)],

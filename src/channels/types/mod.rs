@@ -1,6 +1,6 @@
-//! The message types of telephony. Their names are those of Asterisk, so that a list of declined types means
-//! the same. Which can be rendered as JSON, and which for AMI, is said of each; those that cannot are
-//! for subscribers of their own type.
+//! The message types of telephony. Their names are those of Asterisk, so that a list of declined types
+//! means the same. Which can be rendered as JSON, and which for AMI, is said of each; those that cannot
+//! are for subscribers of their own type.
 
 mod bridge;
 mod bridge_text;

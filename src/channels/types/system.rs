@@ -79,8 +79,8 @@ pub static CLUSTER_DISCOVERY: MessageType<ClusterDiscovery> =
     MessageType::new("ast_cluster_discovery_type");
 
 /// An application's own event. On the topic of the channel that it came from, or of all channels. JSON:
-/// `ChannelUserevent`, see [`UserEvent`]; AMI: `UserEvent`, with the lines of its channels and bridges, the
-/// second one of a kind and those after it with `Chan2`, `Bridge2` and so on before each key.
+/// `ChannelUserevent`, see [`UserEvent`]; AMI: `UserEvent`, with the lines of its channels and bridges,
+/// the second one of a kind and those after it with `Chan2`, `Bridge2` and so on before each key.
 pub static USER_EVENT: MessageType<UserEvent<EventObject>> = MessageType::with_formats(
     "ast_multi_user_event_type",
     &[json::formatter(), ami_by(user_event::ami)],
