@@ -464,3 +464,21 @@ fn nothing_that_is_a_key_makes_a_line() {
         .finish();
     assert_eq!(event, "Event: x\r\nb: 1\r\n\r\n");
 }
+
+#[test]
+fn an_event_has_one_name() {
+    let data = json!({ "Event": "Hangup", "response": "Success", "ActionId": 1, "Eventful": 2 });
+    let event = UserEvent::<EventObject>::new("x", data).unwrap();
+    let text = lines(&USER_EVENT.message(event));
+    assert_eq!(value(&text, "Event"), Some("UserEvent"));
+    for key in ["_Event", "_response", "_ActionId", "Eventful"] {
+        assert!(value(&text, key).is_some(), "{key}");
+    }
+    let event = AmiEvent::new("x")
+        .prefixed("Ev", "ent", "y")
+        .prefixed("", "PRIVILEGE", "z");
+    assert_eq!(
+        event.finish(),
+        "Event: x\r\n_Event: y\r\n_PRIVILEGE: z\r\n\r\n"
+    );
+}

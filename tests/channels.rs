@@ -496,7 +496,7 @@ fn variables_that_clients_want_to_see_come_first() {
     let direct = channel.snapshot().unwrap().direct.clone();
     let both = (String::from("BOTH"), String::from("\u{fffd}"));
     assert_eq!(direct.ari_vars, std::slice::from_ref(&both));
-    assert_eq!(direct.manager_vars, [both, ("LANG".into(), "de".into())]);
+    assert_eq!(direct.manager_vars, [("LANG".into(), "de".into()), both]);
     assert_eq!(channel.variable("HIDDEN").as_deref(), Some("1"));
     assert_eq!(channel.variable("NONE"), None);
     assert!(matches!(
@@ -567,4 +567,17 @@ fn topics_go_with_their_objects() {
     assert_eq!(count(), lasting);
     let all = telephony.channel_topic_all();
     assert!(all.publish(Message::new(1)).is_ok());
+}
+
+#[test]
+fn handles_are_sent_and_shared() {
+    fn is_shared<T: Send + Sync + Unpin + std::fmt::Debug + 'static>() {}
+    is_shared::<(Telephony, TelephonyBuilder, Channel, Bridge, Endpoint, Dial)>();
+    is_shared::<(ChannelUpdate, BridgeUpdate, EndpointUpdate, BridgeBlob)>();
+    is_shared::<(ChannelBlob, MultiChannelBlob, EventObject, Staging<'static>)>();
+    is_shared::<(AttendedTransfer, BlindTransfer, TelephonyError)>();
+    fn is_error<T: std::error::Error>() {}
+    is_error::<TelephonyError>();
+    let error = TelephonyError::from(stasis_bus::TopicError::ShutDown);
+    assert!(std::error::Error::source(&error).is_some() && !error.to_string().is_empty());
 }

@@ -8,11 +8,15 @@ use std::fmt::{Display, Write};
 /// them.
 pub static AMI: Format = Format::new("ami");
 
+/// Keys that are not an event's own to use.
+const HEADS: [&str; 4] = ["Event", "Response", "ActionID", "Privilege"];
+
 /// Writes one event.
 ///
 /// Control characters, line breaks of Unicode and NUL become spaces in values; in keys they become
 /// underscores, and so do spaces, colons and whatever is not ASCII. So there are as many lines as there
-/// are fields, whatever is in them.
+/// are fields, whatever is in them. Keys that say what the whole is (`Event`, `Response`, `ActionID`,
+/// `Privilege`) get an underscore before them: an event has one name.
 ///
 /// ```
 /// use stasis_bus::channels::AmiEvent;
@@ -34,10 +38,11 @@ pub struct AmiEvent {
 impl AmiEvent {
     /// An event of that name.
     pub fn new(name: &str) -> Self {
-        let event = Self {
-            text: String::new(),
+        let mut event = Self {
+            text: String::from("Event"),
         };
-        event.field("Event", name)
+        event.value(name);
+        event
     }
 
     /// With one more line.
@@ -47,16 +52,20 @@ impl AmiEvent {
 
     /// With one more line, whose key has two parts.
     pub fn prefixed(mut self, prefix: &str, key: &str, value: impl Display) -> Self {
-        if prefix.is_empty() && key.is_empty() {
+        let key: String = prefix.chars().chain(key.chars()).map(key_char).collect();
+        if key.is_empty() || HEADS.iter().any(|head| head.eq_ignore_ascii_case(&key)) {
             self.text.push('_');
         }
-        self.text
-            .extend(prefix.chars().chain(key.chars()).map(key_char));
+        self.text.push_str(&key);
+        self.value(value);
+        self
+    }
+
+    fn value(&mut self, value: impl Display) {
         self.text.push_str(": ");
         // A `Display` that fails has written a part of its value, and the line ends there.
         let _ = write!(Value(&mut self.text), "{value}");
         self.text.push_str("\r\n");
-        self
     }
 
     /// With that line, if there is something to put into it.

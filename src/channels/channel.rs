@@ -13,6 +13,7 @@ use super::{CHANNEL_SNAPSHOT, TelephonyError};
 use crate::sync::Mutex;
 use crate::sync::unmodelled::Arc;
 use crate::{Forward, Message, Topic};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -64,7 +65,7 @@ struct State {
     version: u64,
     /// How many stagings there are.
     staging: u32,
-    variables: Vec<(String, String)>,
+    variables: BTreeMap<String, String>,
     endpoint: Option<(Endpoint, Forward)>,
 }
 
@@ -141,7 +142,7 @@ impl Channel {
             latest: None,
             version: 0,
             staging: 0,
-            variables: Vec::new(),
+            variables: BTreeMap::new(),
             endpoint: None,
         };
         Ok(Self {
@@ -306,17 +307,18 @@ impl Channel {
     pub(super) fn remember_variable(&self, name: &str, value: &str) -> bool {
         let shared = &self.inner.shared;
         let mut state = self.inner.state.lock();
-        match state.variables.iter_mut().find(|(own, _)| own == name) {
-            Some((_, old)) => value.clone_into(old),
-            None => state.variables.push((name.into(), value.into())),
-        }
+        state.variables.insert(name.into(), value.into());
         let of_ami = shared.ami_variables.iter().any(|wanted| wanted == name);
         let of_ari = shared.ari_variables.iter().any(|wanted| wanted == name);
         if of_ami || of_ari {
+            let variables = &state.variables;
             let pick = |wanted: &[String]| -> Vec<(String, String)> {
-                let all = state.variables.iter();
-                let picked = all.filter(|(name, _)| wanted.contains(name));
-                picked.cloned().collect()
+                let known = wanted
+                    .iter()
+                    .filter_map(|name| variables.get_key_value(name));
+                known
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect()
             };
             let manager_vars = pick(&shared.ami_variables);
             let ari_vars = pick(&shared.ari_variables);
@@ -330,10 +332,7 @@ impl Channel {
     /// The value of a variable.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
-        let state = self.inner.state.lock();
-        let mut variables = state.variables.iter();
-        let found = variables.find(|(own, _)| own == name);
-        found.map(|(_, value)| value.clone())
+        self.inner.state.lock().variables.get(name).cloned()
     }
 
     /// Its messages go to the endpoint's topic too from now on, and the endpoint counts it among its

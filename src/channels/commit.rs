@@ -115,6 +115,34 @@ impl<S> Live<S> {
         self.0.lock().ended
     }
 
+    /// Publishes what `stage` makes of the latest snapshot, unless it has ended: nothing that changed it
+    /// meanwhile was published before that.
+    pub(super) fn tell(
+        &self,
+        ended: impl Fn() -> TelephonyError,
+        stage: impl Fn(&Arc<S>) -> Ready,
+    ) -> Result<(), TelephonyError> {
+        loop {
+            let (latest, version) = {
+                let state = self.0.lock();
+                if state.ended {
+                    return Err(ended());
+                }
+                (Arc::clone(&state.latest), state.version)
+            };
+            let ready = stage(&latest);
+            let sent = {
+                let state = self.0.lock();
+                if state.version != version {
+                    drop(state);
+                    continue;
+                }
+                ready.offer()
+            };
+            return sent.settle();
+        }
+    }
+
     /// Has `next` make a new snapshot of the latest, or none, `stage` the messages that tell of it, and
     /// `store` put it where others look it up. False if there was none. `ended` is the error if it has
     /// ended; with `is_last` it has ended after this.

@@ -1,6 +1,6 @@
 //! Endpoints: where calls come from and go to. The live object, and what it was like at one moment.
 
-use super::commit::{Live, Publication, Ready, Step, publish};
+use super::commit::{Live, Publication, Ready, Step};
 use super::telephony::Shared;
 use super::{CONTACT_STATE, ENDPOINT_SNAPSHOT, ENDPOINT_STATE, ENDPOINT_UPDATE, TelephonyError};
 use crate::json::Blob;
@@ -246,13 +246,13 @@ impl Endpoint {
         if !data.is_object() {
             return Err(crate::json::BlobError::NotAnObject.into());
         }
-        if self.has_ended() {
-            return Err(TelephonyError::EndpointEnded);
-        }
-        let blob = Blob::new(Some(self.snapshot()), data);
-        publish(
-            &self.inner.topic,
-            self.inner.shared.message(message_type, blob),
+        self.inner.live.tell(
+            || TelephonyError::EndpointEnded,
+            |snapshot| {
+                let blob = Blob::new(Some(Arc::clone(snapshot)), data.clone());
+                let message = self.inner.shared.message(message_type, blob);
+                Ready::default().with(&self.inner.topic, message)
+            },
         )
     }
 
