@@ -18,7 +18,12 @@ mod subscription;
 
 mod topic;
 
+mod router;
+
 mod cache;
+
+mod state;
+
 #[cfg(feature = "json")]
 pub mod json;
 
@@ -43,11 +48,15 @@ pub use message::{
     MessageCell, MessageId, MessageType, Origin, Receipt, Rendering, Sanitizer, Subject,
     SubscriptionChange, Timestamp, TypeInfo,
 };
+pub use router::{Dispatcher, Removed, Router, RouterBuilder, RouterError, Routes};
+pub use state::{
+    StateError, StateObservation, StateObserver, StatePublisher, StateSubscriber, StateTopics,
+};
 pub use stats::Durations;
 pub use subscription::{
     Conflate, Congestion, Delivery, Executor, Handled, JoinFuture, ManualExecutor, Overflow,
-    OwnThread, PanicPolicy, Receiver, RecvFuture, SendError, Subscription, SubscriptionStats, Task,
-    WaitStrategy,
+    OwnThread, PanicPolicy, Receiver, RecvFuture, SendError, Sent, Subscription, SubscriptionStats,
+    Task, WaitStrategy,
 };
 pub use topic::{
     Discarded, Forward, HandlerPanic, Offered, PublishError, PublishFuture, Stage, Staged,

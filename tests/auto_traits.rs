@@ -65,6 +65,10 @@ fn handles_are_sent_and_shared() {
         Forward,
         Tap,
         TopicPool,
+        StateTopics,
+        StatePublisher,
+        StateSubscriber,
+        StateObservation,
         Subscription,
         SubscriptionStats,
         JoinFuture,
@@ -93,6 +97,7 @@ fn handles_are_sent_and_shared() {
     is_send::<Receiver>();
     is_send::<RecvFuture<'static>>();
     is_send::<Task>();
+    is_send::<Sent>();
     is_unpin::<Receiver>();
     is_unpin::<RecvFuture<'static>>();
     is_unpin::<Task>();
@@ -136,6 +141,7 @@ fn messages_are_sent_and_shared() {
 fn errors_are_errors() {
     is_error::<BuildError>();
     is_error::<TopicError>();
+    is_error::<StateError>();
     is_error::<PatternError>();
     is_error::<PoolError>();
     is_error::<SubscribeError>();

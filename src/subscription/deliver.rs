@@ -122,7 +122,7 @@ pub(super) fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
                 };
                 return envelope.complete(outcome);
             };
-            if !passes(consumer, duty, &message) {
+            if !envelope.is_unfiltered() && !passes(consumer, duty, &message) {
                 discard(message);
                 return envelope.complete(Handled::Filtered);
             }

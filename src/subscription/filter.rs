@@ -3,7 +3,8 @@
 //! borrows it through a weak reference, and takes the subscription for closed if it is gone.
 
 use super::options::Congestion;
-use crate::epoch::{EpochCell, Guard};
+use super::types::Changeable;
+use crate::epoch::Guard;
 use crate::message::{CHANGE, Format, Key, Message, TypeInfo};
 
 pub(crate) type FilterFn = Box<dyn Fn(&Message) -> bool + Send + Sync>;
@@ -54,71 +55,7 @@ pub(crate) struct Wanted {
     formats: Vec<&'static Format>,
 }
 
-/// Types that are changed under the topic's control lock, and read under a pin.
-#[derive(Debug)]
-pub(crate) struct Changeable {
-    changes: bool,
-    /// Null: every type.
-    infos: EpochCell<Box<[&'static TypeInfo]>>,
-    /// And whatever has one of these, for good.
-    formats: Box<[&'static Format]>,
-}
-
-/// How the types that a changeable subscription accepts are to change.
-#[derive(Debug)]
-pub(crate) enum Change {
-    /// That one as well.
-    Accept(&'static TypeInfo),
-    /// That one no more.
-    Decline(&'static TypeInfo),
-    /// Every type.
-    All,
-    /// Exactly these.
-    Only(Vec<&'static TypeInfo>),
-}
-
-impl Change {
-    /// What is accepted afterwards; `Err` if that is no news. To decline one type of all is not possible, and
-    /// the caller has seen to it.
-    pub(crate) fn of(self, accepted: Accepted<'_>) -> Result<Option<Vec<&'static TypeInfo>>, ()> {
-        let by_id = |info: &'static TypeInfo| {
-            accepted.map(|infos| infos.binary_search_by_key(&info.id(), |info| info.id()))
-        };
-        let new = match self {
-            Self::Accept(info) => match (accepted, by_id(info)) {
-                (Some(infos), Some(Err(index))) => {
-                    let mut infos = infos.to_vec();
-                    infos.insert(index, info);
-                    Some(infos)
-                }
-                _ => return Err(()),
-            },
-            Self::Decline(info) => match (accepted, by_id(info)) {
-                (Some(infos), Some(Ok(index))) => {
-                    let mut infos = infos.to_vec();
-                    infos.remove(index);
-                    Some(infos)
-                }
-                _ => return Err(()),
-            },
-            Self::All => None,
-            Self::Only(infos) => Some(sorted(infos)),
-        };
-        if new.as_deref() == accepted {
-            return Err(());
-        }
-        Ok(new)
-    }
-}
-
-impl Changeable {
-    /// Under the topic's control lock.
-    pub(crate) fn replace(&self, infos: Option<Vec<&'static TypeInfo>>, guard: &Guard) {
-        self.infos.replace(infos.map(Vec::into_boxed_slice), guard);
-    }
-}
-
-fn sorted(mut infos: Vec<&'static TypeInfo>) -> Vec<&'static TypeInfo> {
+pub(super) fn sorted(mut infos: Vec<&'static TypeInfo>) -> Vec<&'static TypeInfo> {
     infos.sort_by_key(|info| info.id());
     infos.dedup();
     infos
@@ -144,18 +81,8 @@ impl TypeFilter {
         formats: Vec<&'static Format>,
         changes: bool,
     ) -> Self {
-        let infos = EpochCell::null();
-        if let Some(accepted) = accepted {
-            infos.replace(
-                Some(sorted(accepted).into_boxed_slice()),
-                &crate::epoch::pin(),
-            );
-        }
-        Self::Changeable(Box::new(Changeable {
-            changes,
-            infos,
-            formats: formats.into(),
-        }))
+        let types = Changeable::new(accepted, formats, changes);
+        Self::Changeable(Box::new(types))
     }
 
     /// Of those types, or with one of those formats.
@@ -182,7 +109,7 @@ impl TypeFilter {
             Self::One { info, .. } => Some(std::slice::from_ref(info)),
             Self::Several { infos, .. } => Some(infos),
             Self::Formats { wanted, .. } => Some(&wanted.infos),
-            Self::Changeable(types) => types.infos.load(guard).map(|infos| &**infos),
+            Self::Changeable(types) => types.accepted(guard),
         }
     }
 
@@ -194,16 +121,16 @@ impl TypeFilter {
             | Self::One { changes, .. }
             | Self::Several { changes, .. }
             | Self::Formats { changes, .. } => changes,
-            Self::Changeable(ref types) => types.changes,
+            Self::Changeable(ref types) => types.changes(),
         }
     }
 
     /// Types that have one of these are wanted besides.
     #[inline]
-    fn formats(&self) -> &[&'static Format] {
+    fn formats<'g>(&'g self, guard: &'g Guard) -> &'g [&'static Format] {
         match self {
             Self::Formats { wanted, .. } => &wanted.formats,
-            Self::Changeable(types) => &types.formats,
+            Self::Changeable(types) => types.formats(guard),
             Self::Any { .. } | Self::One { .. } | Self::Several { .. } => &[],
         }
     }
@@ -224,6 +151,9 @@ impl TypeFilter {
         }
         let accepted = self.accepted(guard);
         accepted.is_none_or(|infos| infos.contains(&info))
-            || self.formats().iter().any(|format| info.has_format(format))
+            || self
+                .formats(guard)
+                .iter()
+                .any(|format| info.has_format(format))
     }
 }

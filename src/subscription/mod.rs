@@ -19,24 +19,25 @@ pub(crate) mod state;
 pub(crate) mod stats;
 pub(crate) mod thread;
 pub(crate) mod times;
-mod types;
+pub(crate) mod types;
 pub(crate) mod waiting;
 
 pub use executor::{Executor, ManualExecutor, Task};
 pub use options::{Conflate, Congestion, Delivery, Overflow, OwnThread, PanicPolicy, WaitStrategy};
 pub use parcel::Handled;
 pub use receiver::{Receiver, RecvFuture};
-pub use send::SendError;
+pub use send::{SendError, Sent};
 pub use stats::SubscriptionStats;
 
 use crate::epoch;
 use crate::error::WaitError;
-use crate::message::{FinalMessage, FinalReason, into_message};
+use crate::message::{FinalMessage, FinalReason, Message, into_message};
 use crate::sync::unmodelled::Arc;
 use parcel::{Envelope, Parcel};
 use state::{Duty, Home, Offered, Subscriber};
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -113,7 +114,7 @@ impl Subscription {
         self.join_until(Instant::now().checked_add(timeout))
     }
 
-    fn join_until(&self, deadline: Option<Instant>) -> Result<FinalMessage, WaitError> {
+    pub(crate) fn join_until(&self, deadline: Option<Instant>) -> Result<FinalMessage, WaitError> {
         if let Some(last) = self.subscriber.completion.get() {
             return Ok(last);
         }
@@ -121,8 +122,8 @@ impl Subscription {
         self.subscriber.completion.wait(deadline)
     }
 
-    /// As [`Subscription::join`], as a future for any runtime. Cancel safe. Awaited inside the handler of the
-    /// same subscription it never ends, as nothing blocks there but the future itself.
+    /// As [`Subscription::join`], as a future for any runtime. Cancel safe. Awaited inside the handler of
+    /// the same subscription it never ends, as nothing blocks there but the future itself.
     pub fn join_async(&self) -> JoinFuture {
         JoinFuture {
             subscriber: Arc::clone(&self.subscriber),
@@ -208,13 +209,50 @@ impl Subscription {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn send<T: Send + Sync + 'static>(&self, payload: T) -> Result<(), SendError> {
-        send::send(&self.subscriber, into_message(payload))
+        self.offer(payload).map(Sent::settle)
+    }
+
+    /// The first half of [`Subscription::send`]: puts the message into the mailbox, wakes nobody and runs no
+    /// code of the user's. So it is legal under a lock of one's own, which also
+    /// [offers](crate::Staged::offer) what it is to be in order with. [`Sent::settle`] is the second half.
+    ///
+    /// # Errors
+    /// As [`Subscription::send`].
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// # use std::sync::Mutex;
+    /// # let bus = Bus::new()?;
+    /// # let topic = bus.topic("counter")?;
+    /// let counter = Mutex::new(17_u64);
+    /// let mut receiver = topic.subscribe().receiver()?;
+    /// let count = counter.lock().unwrap();
+    /// let sent = receiver.subscription().offer(*count)?;
+    /// drop(count); // whoever counts on comes after that
+    /// sent.settle();
+    /// assert_eq!(receiver.recv()?.get::<u64>(), Some(&17));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn offer<T: Send + Sync + 'static>(&self, payload: T) -> Result<Sent, SendError> {
+        send::offer(&self.subscriber, into_message(payload))
+    }
+
+    /// As [`Subscription::offer`], of a message that is no notice of the bus; a filter that runs on delivery
+    /// is asked.
+    pub(crate) fn offer_to_filter(&self, message: Message) -> Result<Sent, SendError> {
+        send::offer_to_filter(&self.subscriber, message)
     }
 
     /// Its figures as of now. Stops nothing.
     #[must_use]
     pub fn stats(&self) -> SubscriptionStats {
         SubscriptionStats::of(&self.subscriber)
+    }
+}
+
+impl AsRef<Subscription> for Subscription {
+    fn as_ref(&self) -> &Subscription {
+        self
     }
 }
 
@@ -233,6 +271,32 @@ impl Drop for Subscription {
         if self.home.is_some() {
             self.unsubscribe();
         }
+    }
+}
+
+/// A handle of a subscription that somebody else owns: dropping it leaves the subscription as it is.
+pub(crate) struct SecondHandle(Subscription);
+
+impl Subscription {
+    pub(crate) fn second_handle(&self) -> SecondHandle {
+        SecondHandle(Self {
+            subscriber: Arc::clone(&self.subscriber),
+            home: self.home.clone(),
+        })
+    }
+}
+
+impl Deref for SecondHandle {
+    type Target = Subscription;
+
+    fn deref(&self) -> &Subscription {
+        &self.0
+    }
+}
+
+impl Drop for SecondHandle {
+    fn drop(&mut self) {
+        scope::drop_in_scope(self.0.home.take());
     }
 }
 

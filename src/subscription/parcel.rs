@@ -26,6 +26,14 @@ impl Parcel {
         }
     }
 
+    /// The same, taken out of it.
+    pub(crate) fn into_message(self) -> Option<Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Marked(mut envelope) => envelope.take_message(),
+        }
+    }
+
     /// Forgets a delivery that no mailbox took: its publisher gives all of those back at once.
     #[inline]
     pub(crate) fn forget_delivery(self) -> Option<Box<Envelope>> {
@@ -45,6 +53,8 @@ pub(crate) struct Envelope {
     message: Option<Message>,
     waiter: Option<Arc<Completion<Handled>>>,
     unhandled: Handled,
+    /// It passes whatever filter there is.
+    unfiltered: bool,
 }
 
 /// What became of a message that somebody waited for.
@@ -71,7 +81,22 @@ impl Envelope {
             message,
             waiter: Some(waiter),
             unhandled: Handled::Closed,
+            unfiltered: false,
         }
+    }
+
+    /// A message that passes filters which run on delivery. Nobody waits for it.
+    pub(crate) fn unfiltered(message: Message) -> Self {
+        Self {
+            message: Some(message),
+            waiter: None,
+            unhandled: Handled::Closed,
+            unfiltered: true,
+        }
+    }
+
+    pub(crate) fn is_unfiltered(&self) -> bool {
+        self.unfiltered
     }
 
     /// What to tell if it is dropped from now on.

@@ -64,6 +64,12 @@ enum Next {
     Ended,
 }
 
+impl AsRef<Subscription> for Receiver {
+    fn as_ref(&self) -> &Subscription {
+        &self.subscription
+    }
+}
+
 impl Receiver {
     pub(crate) fn new(subscription: Subscription, duty: Duty) -> Self {
         Self {
@@ -285,7 +291,8 @@ fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
         // A mark without a message is handled when it is reached.
         let mut outcome = Handled::Handled;
         let passed = message.and_then(|message| {
-            if deliver::passes(consumer, duty, &message) {
+            let is_unfiltered = envelope.as_ref().is_some_and(|it| it.is_unfiltered());
+            if is_unfiltered || deliver::passes(consumer, duty, &message) {
                 return Some(message);
             }
             outcome = Handled::Filtered;

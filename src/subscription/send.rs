@@ -1,6 +1,6 @@
 //! Sending: one message for one subscription, whatever its filters and limits say.
 
-use super::parcel::Parcel;
+use super::parcel::{Envelope, Parcel};
 use super::scope;
 use super::state::{Duty, Offered, Subscriber};
 use crate::epoch;
@@ -45,19 +45,59 @@ impl fmt::Display for SendError {
 
 impl Error for SendError {}
 
-pub(super) fn send(subscriber: &Subscriber, message: Message) -> Result<(), SendError> {
+/// A message that was put into a mailbox, and that nobody was told of yet: see
+/// [`Subscription::offer`](super::Subscription::offer). Dropping this does what [`Sent::settle`] does.
+#[must_use = "the subscription is not woken before `settle`"]
+pub struct Sent {
+    duty: Option<Duty>,
+}
+
+impl Sent {
+    /// Has the subscription run. Hold no lock here: if it is inline, its handler runs here.
+    pub fn settle(self) {}
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.duty.take().into_iter().for_each(Duty::submit);
+        scope::run_pending();
+    }
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sent").finish_non_exhaustive()
+    }
+}
+
+pub(super) fn offer(subscriber: &Subscriber, message: Message) -> Result<Sent, SendError> {
     if message.info().is_control() {
         return Err(SendError::ControlType(message));
     }
-    let parcel = Parcel::Message(message.into_one_delivery());
-    let offered = subscriber.offer_unlimited(parcel, &epoch::pin());
-    match offered {
-        Offered::Queued(duty) => {
-            duty.into_iter().for_each(Duty::submit);
-            scope::run_pending();
-            Ok(())
-        }
-        Offered::Refused(_, Parcel::Message(message)) => Err(SendError::Closed(message)),
-        Offered::Refused(_, Parcel::Marked(_)) => Ok(()),
+    // A filter that runs on delivery has to be told that it is not asked.
+    let parcel = if subscriber.filters_itself {
+        Parcel::Marked(Box::new(Envelope::unfiltered(message)))
+    } else {
+        Parcel::Message(message.into_one_delivery())
+    };
+    put(subscriber, parcel)
+}
+
+/// The same, but a filter that runs on delivery is asked.
+pub(super) fn offer_to_filter(
+    subscriber: &Subscriber,
+    message: Message,
+) -> Result<Sent, SendError> {
+    debug_assert!(!message.info().is_control());
+    put(subscriber, Parcel::Message(message.into_one_delivery()))
+}
+
+fn put(subscriber: &Subscriber, parcel: Parcel) -> Result<Sent, SendError> {
+    match subscriber.offer_unlimited(parcel, &epoch::pin()) {
+        Offered::Queued(duty) => Ok(Sent { duty }),
+        Offered::Refused(_, parcel) => match parcel.into_message() {
+            Some(message) => Err(SendError::Closed(message)),
+            None => Ok(Sent { duty: None }),
+        },
     }
 }

@@ -10,12 +10,13 @@
 use super::consumer::ConsumerCell;
 use super::deliver::{self, Ran};
 use super::executor::Task;
-use super::filter::{Change, Hooks, TypeFilter};
+use super::filter::{Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::options::PanicPolicy;
 use super::parcel::Parcel;
 use super::scope;
 use super::times::Times;
+use super::types::Change;
 use super::waiting::Completion;
 use super::waiting::WaiterSlot;
 use crate::epoch;
@@ -44,7 +45,7 @@ pub(crate) trait Home: Send + Sync {
     fn panicked(&self, subscriber: &Subscriber, type_name: &'static str, panic: &str);
     /// Messages were discarded, because nothing runs it any more.
     fn discarded(&self, subscriber: &Subscriber, count: u64);
-    /// Changes the types that it accepts, if it is changeable.
+    /// Changes the types that it accepts, if it is changeable. Runs no code of the user's.
     fn change_types(&self, subscriber: &Arc<Subscriber>, change: Change)
     -> Result<(), AcceptError>;
     /// The name of the topic.

@@ -1,9 +1,10 @@
 //! Changing what message types a subscription accepts while it runs.
 
-use super::Subscription;
-use super::filter::Change;
+use super::filter::{Accepted, sorted};
+use super::{Subscription, scope};
+use crate::epoch::{self, EpochCell, Guard};
 use crate::error::AcceptError;
-use crate::message::{MessageType, TypeInfo};
+use crate::message::{Format, MessageType, TypeInfo};
 
 /// What it accepts, for subscriptions that were built [changeable].
 ///
@@ -76,13 +77,161 @@ impl Subscription {
         types: impl IntoIterator<Item = &'static TypeInfo>,
     ) -> Result<(), AcceptError> {
         let types = {
-            let _scope = super::scope::enter();
+            let _scope = scope::enter();
             types.into_iter().collect()
         };
-        self.change_types(Change::Only(types))
+        self.change_types(Change::Only {
+            infos: types,
+            formats: true,
+        })
     }
 
     fn change_types(&self, change: Change) -> Result<(), AcceptError> {
+        let narrows = matches!(change, Change::Decline(_) | Change::Only { .. });
+        self.relist(change)?;
+        if narrows {
+            self.outwait_offers();
+        }
+        Ok(())
+    }
+
+    /// The change itself. Runs no code of the user's, and waits for nothing but a short lock.
+    pub(crate) fn relist(&self, change: Change) -> Result<(), AcceptError> {
         self.home().change_types(&self.subscriber, change)
+    }
+
+    /// What follows from it if a type was declined: once this has returned, none of it comes any more.
+    pub(crate) fn outwait_offers(&self) {
+        // Who waits for room with a message that is not wanted any more waits for nothing.
+        self.subscriber.mailbox.wake_blocked();
+        // And who was about to offer one has done so once the pins of now are gone.
+        epoch::outwait_pins();
+        // Who was woken may have published.
+        scope::run_pending();
+    }
+}
+
+/// Types that are changed under the topic's control lock, and read under a pin.
+#[derive(Debug)]
+pub(crate) struct Changeable {
+    changes: bool,
+    /// Null: every type.
+    now: EpochCell<Set>,
+    formats: Box<[&'static Format]>,
+}
+
+/// What is accepted if that is not everything.
+#[derive(Debug, PartialEq)]
+struct Set {
+    /// Sorted by number.
+    infos: Vec<&'static TypeInfo>,
+    /// Whatever has one of the formats as well.
+    formats: bool,
+}
+
+/// How the types that a changeable subscription accepts are to change.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// That one as well.
+    Accept(&'static TypeInfo),
+    /// That one no more.
+    Decline(&'static TypeInfo),
+    /// Every type.
+    All,
+    /// Exactly these, and whatever has one of its formats, or not.
+    Only {
+        infos: Vec<&'static TypeInfo>,
+        formats: bool,
+    },
+}
+
+impl Changeable {
+    pub(super) fn new(
+        accepted: Option<Vec<&'static TypeInfo>>,
+        formats: Vec<&'static Format>,
+        changes: bool,
+    ) -> Self {
+        let now = EpochCell::null();
+        let accepted = accepted.map(|infos| Set {
+            infos: sorted(infos),
+            formats: true,
+        });
+        now.replace(accepted, &epoch::pin());
+        Self {
+            changes,
+            now,
+            formats: formats.into(),
+        }
+    }
+
+    pub(super) fn changes(&self) -> bool {
+        self.changes
+    }
+
+    #[inline]
+    pub(super) fn accepted<'g>(&'g self, guard: &'g Guard) -> Accepted<'g> {
+        self.now.load(guard).map(|set| &*set.infos)
+    }
+
+    #[inline]
+    pub(super) fn formats<'g>(&'g self, guard: &'g Guard) -> &'g [&'static Format] {
+        match self.now.load(guard) {
+            Some(set) if set.formats => &self.formats,
+            _ => &[],
+        }
+    }
+
+    /// What a change leads to, if it changes anything.
+    pub(crate) fn after(
+        &self,
+        change: Change,
+        guard: &Guard,
+    ) -> Result<Option<After>, AcceptError> {
+        let before = self.now.load(guard);
+        let after = match (change, before) {
+            (Change::Decline(_), None) => return Err(AcceptError::AcceptsAll),
+            (Change::Accept(_), None) => return Ok(None),
+            (Change::Accept(info), Some(set)) => Some(set.with(info)),
+            (Change::Decline(info), Some(set)) => Some(set.without(info)),
+            (Change::All, _) => None,
+            (Change::Only { infos, formats }, _) => Some(Set {
+                infos: sorted(infos),
+                formats,
+            }),
+        };
+        Ok((after.as_ref() != before).then_some(After(after)))
+    }
+
+    /// Makes it so, under the topic's control lock.
+    pub(crate) fn change(&self, After(after): After, guard: &Guard) {
+        self.now.replace(after, guard);
+    }
+}
+
+/// What is accepted after a change.
+#[derive(Debug)]
+pub(crate) struct After(Option<Set>);
+
+impl After {
+    pub(crate) fn accepted(&self) -> Accepted<'_> {
+        self.0.as_ref().map(|set| &*set.infos)
+    }
+}
+
+impl Set {
+    fn with(&self, info: &'static TypeInfo) -> Self {
+        let infos = self.infos.iter().copied().chain([info]);
+        Self {
+            infos: sorted(infos.collect()),
+            ..*self
+        }
+    }
+
+    fn without(&self, info: &'static TypeInfo) -> Self {
+        let infos = self.infos.iter().copied().filter(|known| *known != info);
+        Self {
+            infos: infos.collect(),
+            ..*self
+        }
     }
 }

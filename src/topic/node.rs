@@ -12,9 +12,9 @@ use crate::epoch::{self, EpochCell};
 use crate::error::AcceptError;
 use crate::message::{CHANGE, ChangeKind, FinalReason};
 use crate::stats::Counter;
-use crate::subscription::filter::Change;
 use crate::subscription::scope;
 use crate::subscription::state::{Duty, Home, Subscriber};
+use crate::subscription::types::Change;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::unmodelled::{Arc, OnceLock, Weak};
 use crate::sync::{Mutex, contain};
@@ -173,20 +173,17 @@ impl Node {
         let types = types.ok_or(AcceptError::NotChangeable)?;
         let control = self.control.lock();
         let guard = epoch::pin();
-        let before = subscriber.types.accepted(&guard);
-        if let (Change::Decline(_), None) = (&change, before) {
-            return Err(AcceptError::AcceptsAll);
-        }
         let listing = self.listing.load(&guard);
         let Some(listing) = listing.filter(|_| subscriber.place.get().is_some()) else {
             return Err(AcceptError::Ended);
         };
-        if let Ok(after) = change.of(before) {
+        if let Some(after) = types.after(change, &guard)? {
             if !subscriber.is_slow {
-                let new = listing.relisted(subscriber, before, after.as_deref());
+                let before = subscriber.types.accepted(&guard);
+                let new = listing.relisted(subscriber, before, after.accepted());
                 self.listing.replace(Some(new), &guard);
             }
-            types.replace(after, &guard);
+            types.change(after, &guard);
         }
         drop(control);
         Ok(())
@@ -368,21 +365,15 @@ impl Home for Alive {
     ) -> Result<(), AcceptError> {
         let declined = match &change {
             Change::Accept(info) => Some(*info).filter(|info| self.core.declines(info)),
-            Change::Only(infos) => infos.iter().copied().find(|info| self.core.declines(info)),
+            Change::Only { infos, .. } => {
+                infos.iter().copied().find(|info| self.core.declines(info))
+            }
             Change::Decline(_) | Change::All => None,
         };
         if let Some(info) = declined {
             return Err(AcceptError::DeclinedType { name: info.name() });
         }
-        let narrows = matches!(change, Change::Decline(_) | Change::Only(_));
-        self.node.change_types(subscriber, change)?;
-        if narrows {
-            // Who waits for room with a message that is not wanted any more waits for nothing.
-            subscriber.mailbox.wake_blocked();
-            // And who was about to offer one has done so once the pins of now are gone.
-            epoch::outwait_pins();
-        }
-        Ok(())
+        self.node.change_types(subscriber, change)
     }
 
     fn topic_name(&self) -> &Arc<str> {

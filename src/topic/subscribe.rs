@@ -6,7 +6,7 @@ use crate::message::{
     CHANGE, ChangeKind, FinalMessage, Format, Gap, Message, MessageType, TypeInfo, default_type,
 };
 use crate::subscription::consumer::{
-    Asides, Batch, Consumer, ConsumerCell, FinalFn, GapFn, Handler,
+    Asides, Batch, Consumer, ConsumerCell, EachFn, FinalFn, GapFn, Handler,
 };
 use crate::subscription::filter::{FilterFn, Hooks, TypeFilter};
 use crate::subscription::mailbox::Mailbox;
@@ -154,15 +154,19 @@ impl SubscriptionBuilder {
 
     /// Only messages that the closure lets pass. It runs on the publisher's thread, before the mailbox,
     /// without any lock; on topics with total order on the consumer's side, before the handler. If it
-    /// panics, the message does not pass. Notices of the bus always pass.
+    /// panics, the message does not pass. Notices of the bus always pass. Called again, it adds a filter:
+    /// what the ones before let pass goes to this one.
     pub fn filter(mut self, filter: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
-        self.filter = Some(Box::new(filter));
+        self.filter = Some(match self.filter.take() {
+            Some(first) => Box::new(move |message| first(message) && filter(message)),
+            None => Box::new(filter),
+        });
         self
     }
 
-    /// The closure filter runs where the handler does, right before it and never twice at once, instead of on
-    /// publishers' threads. What it declines has been through the mailbox, then. For filters that depend on
-    /// what was delivered before, or cost too much for publishers.
+    /// The closure filter runs where the handler does, right before it and never twice at once, instead of
+    /// on publishers' threads. What it declines has been through the mailbox, then. For filters that depend
+    /// on what was delivered before, or cost too much for publishers.
     pub fn filter_on_delivery(mut self) -> Self {
         self.filters_late = true;
         self
@@ -332,7 +336,44 @@ impl SubscriptionBuilder {
         Ok(Receiver::new(subscription, duty))
     }
 
-    fn build(mut self, handler: Handler, general: bool) -> Result<Subscription, SubscribeError> {
+    /// For a handler whose types others choose: those, or all for `None`, and whatever has one of the
+    /// formats. Nothing that was accepted before counts.
+    pub(crate) fn routed(
+        mut self,
+        accepted: Option<Vec<&'static TypeInfo>>,
+        formats: Vec<&'static Format>,
+    ) -> Self {
+        self.accepts_all = accepted.is_none();
+        self.accepted = accepted.unwrap_or_default();
+        self.formats = formats;
+        self.changeable()
+    }
+
+    /// True if the bus takes no messages of that type.
+    pub(crate) fn declines(&self, info: &TypeInfo) -> bool {
+        self.alive.core.declines(info)
+    }
+
+    /// Subscribes a handler for everything that was accepted. `ready` is shown the subscription before the
+    /// handler is run at all.
+    pub(crate) fn run_each(
+        self,
+        call: EachFn,
+        ready: impl FnOnce(&Subscription),
+    ) -> Result<Subscription, SubscribeError> {
+        self.build_and(Handler::Each(call), true, ready)
+    }
+
+    fn build(self, handler: Handler, general: bool) -> Result<Subscription, SubscribeError> {
+        self.build_and(handler, general, |_| {})
+    }
+
+    fn build_and(
+        mut self,
+        handler: Handler,
+        general: bool,
+        ready: impl FnOnce(&Subscription),
+    ) -> Result<Subscription, SubscribeError> {
         self.check()?;
         let delivery = self.delivery.take().unwrap_or_default();
         let core = &self.alive.core;
@@ -352,6 +393,7 @@ impl SubscriptionBuilder {
             }
         };
         let (subscription, duty) = self.list(handler, general, wake)?;
+        ready(&subscription);
         match thread {
             Some(thread) => thread.start(duty),
             // What has come meanwhile is waiting.

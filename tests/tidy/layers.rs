@@ -7,7 +7,7 @@ use std::collections::HashMap;
 const LAYERS: [&[&str]; 8] = [
     &["internals"],
     &["bus", "builder"],
-    &["router", "cache", "json", "channels"],
+    &["router", "cache", "state", "json", "channels"],
     &["topic"],
     &["subscription"],
     &["worker", "message"],

@@ -1,0 +1,108 @@
+//! D2, C2: what a state retains is what its subscriptions got last, whoever races to publish; and a subscription
+//! that begins with what is retained gets that once, and everything after it.
+//!
+//! Mutants: an offer after the lock, a start without the publishers' lock, a start without a mark.
+#![cfg(loom)]
+
+use loom_tests::{Got, Note, Tag, notes, phased, race};
+use stasis_bus::{Bus, Message, Origin, Receiver, StateTopics};
+
+fn drain(receiver: &mut Receiver) -> Vec<Tag> {
+    let got: Vec<Got> = receiver.try_iter().map(|it| Got::of(&it)).collect();
+    notes(&got)
+}
+
+fn tag(message: &Message) -> Tag {
+    message.get::<Note>().unwrap().tag()
+}
+
+#[test]
+fn two_publish() {
+    phased("retained_state, two publish", 221, || {
+        let bus = Bus::new().unwrap();
+        let all = bus.topic("all").unwrap();
+        let states = StateTopics::new(&all).unwrap();
+        let mut receiver = states.subscribe("a", |it| it.receiver()).unwrap();
+        let publishers = [0, 1].map(|_| states.publisher("a").unwrap());
+        let [first, second] = publishers;
+        race(
+            &all,
+            [
+                Box::new(move || drop(first.publish(Note::new(0, 0)).unwrap())),
+                Box::new(move || drop(second.publish(Note::new(1, 0)).unwrap())),
+            ],
+        );
+        let got = drain(&mut receiver);
+        assert_eq!(got.len(), 2);
+        assert_eq!(got.last(), states.get("a").as_ref().map(tag).as_ref());
+    });
+}
+
+#[test]
+fn one_publishes_and_one_begins() {
+    phased("retained_state, one begins", 187, || {
+        let bus = Bus::new().unwrap();
+        let all = bus.topic("all").unwrap();
+        let states = StateTopics::new(&all).unwrap();
+        let publisher = states.publisher("a").unwrap();
+        publisher.publish(Note::new(0, 0)).unwrap();
+        let starts = states.clone();
+        let [(receiver, _), _kept] = race(
+            &all,
+            [
+                Box::new(move || {
+                    let receiver = starts.subscribe_with_retained("a", |it| it.receiver());
+                    (Some(receiver.unwrap()), None)
+                }),
+                Box::new(move || {
+                    publisher.publish(Note::new(0, 1)).unwrap();
+                    (None, Some(publisher))
+                }),
+            ],
+        );
+        let got = drain(&mut receiver.unwrap());
+        assert!(got == [(0, 0), (0, 1)] || got == [(0, 1)], "{got:?}");
+    });
+}
+
+#[test]
+fn the_last_publisher_leaves_and_another_one_comes() {
+    phased("retained_state, one leaves", 272, || {
+        let bus = Bus::new().unwrap();
+        let all = bus.topic("all").unwrap();
+        let states = StateTopics::new(&all).unwrap();
+        states
+            .publish_by_id("a", Origin::LOCAL, Note::new(0, 0))
+            .unwrap();
+        let (leaves, comes) = (states.clone(), states.clone());
+        race(
+            &all,
+            [
+                Box::new(move || {
+                    let last = Some(Message::new(Note::new(0, 1)));
+                    assert!(
+                        leaves
+                            .remove_publish_by_id("a", Origin::LOCAL, last)
+                            .unwrap()
+                    );
+                }),
+                Box::new(move || {
+                    comes
+                        .publish_by_id("a", Origin::new(2), Note::new(1, 0))
+                        .unwrap();
+                }),
+            ],
+        );
+        let retained = states.get("a").as_ref().map(tag);
+        assert!(
+            [Some((1, 0)), Some((0, 1))].contains(&retained),
+            "{retained:?}"
+        );
+        assert!(
+            states
+                .remove_publish_by_id("a", Origin::new(2), None)
+                .unwrap()
+        );
+        assert!(states.is_empty());
+    });
+}
