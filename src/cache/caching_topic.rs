@@ -8,7 +8,8 @@ use super::snapshot;
 use super::update::CacheUpdate;
 use crate::message::{Key, KeyRef, Message, MessageType, Origin};
 use crate::subscription::{Receiver, Subscription};
-use crate::sync::unmodelled::{Arc, RwLock};
+use crate::sync::Mutex;
+use crate::sync::unmodelled::Arc;
 use crate::topic::{SubscriptionBuilder, Tap, Topic, Topics};
 use std::fmt;
 
@@ -25,13 +26,11 @@ pub struct CachingTopic {
     tap: Tap,
 }
 
-/// Numbers for the names of caching topics. No model's lock, for those have no constant initialisers.
-static NUMBERS: RwLock<u64> = RwLock::new(0);
+/// Numbers for the names of caching topics.
+static NUMBERS: Mutex<u64> = Mutex::new(0);
 
-fn next_number() -> u64 {
-    let mut number = NUMBERS
-        .write()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+pub(super) fn next_number() -> u64 {
+    let mut number = NUMBERS.lock();
     *number += 1;
     *number
 }
