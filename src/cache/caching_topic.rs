@@ -28,15 +28,10 @@ pub struct CachingTopic {
 /// Numbers for the names of caching topics.
 static NUMBERS: RwLock<u64> = RwLock::new(0);
 
-<<<<<<< HEAD
-fn next_number() -> u64 {
+pub(super) fn next_number() -> u64 {
     let mut number = NUMBERS
         .write()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
-=======
-pub(super) fn next_number() -> u64 {
-    let mut number = NUMBERS.lock();
->>>>>>> a85f7dcb3bf3a557bc4a4672f36d5c9b80e1e05d
     *number += 1;
     *number
 }
