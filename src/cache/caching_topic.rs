@@ -8,8 +8,7 @@ use super::snapshot;
 use super::update::CacheUpdate;
 use crate::message::{Key, KeyRef, Message, MessageType, Origin};
 use crate::subscription::{Receiver, Subscription};
-use crate::sync::Mutex;
-use crate::sync::unmodelled::Arc;
+use crate::sync::unmodelled::{Arc, RwLock};
 use crate::topic::{SubscriptionBuilder, Tap, Topic, Topics};
 use std::fmt;
 
@@ -27,10 +26,12 @@ pub struct CachingTopic {
 }
 
 /// Numbers for the names of caching topics.
-static NUMBERS: Mutex<u64> = Mutex::new(0);
+static NUMBERS: RwLock<u64> = RwLock::new(0);
 
 pub(super) fn next_number() -> u64 {
-    let mut number = NUMBERS.lock();
+    let mut number = NUMBERS
+        .write()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     *number += 1;
     *number
 }
