@@ -4,8 +4,9 @@ use super::Router;
 use super::error::RouterError;
 use super::routes::{Routes, for_payload};
 use super::table::{Dispatcher, Hooks, Place, Route, RouteFn, Table};
+use crate::cache::CacheUpdate;
 use crate::message::{
-    FinalMessage, Format, Gap, Message, MessageType, SubscriptionChange, TypeInfo, default_type,
+    FinalMessage, Format, Gap, Message, MessageType, SubscriptionChange, default_type,
 };
 use crate::subscription::Receiver;
 use crate::topic::SubscriptionBuilder;
@@ -16,7 +17,7 @@ use std::fmt;
 /// [`receiver`](Self::receiver); nothing happens before that.
 #[must_use = "a builder does nothing until one of its last calls"]
 pub struct RouterBuilder {
-    handlers: Vec<(&'static TypeInfo, RouteFn)>,
+    handlers: Vec<(Place, RouteFn)>,
     defaults: Vec<Default>,
     hooks: Hooks,
     wants_changes: bool,
@@ -53,7 +54,8 @@ impl RouterBuilder {
         handler: impl FnMut(&T) + Send + 'static,
     ) -> Self {
         let handler = for_payload(handler);
-        self.handlers.push((message_type.info(), handler));
+        self.handlers
+            .push((Place::Type(message_type.info()), handler));
         self
     }
 
@@ -63,8 +65,8 @@ impl RouterBuilder {
         message_type: &MessageType<T>,
         handler: impl FnMut(&Message) + Send + 'static,
     ) -> Self {
-        let handler = Box::new(handler);
-        self.handlers.push((message_type.info(), handler));
+        let place = Place::Type(message_type.info());
+        self.handlers.push((place, Box::new(handler)));
         self
     }
 
@@ -74,7 +76,19 @@ impl RouterBuilder {
         handler: impl FnMut(&T) + Send + 'static,
     ) -> Self {
         let handler = for_payload(handler);
-        self.handlers.push((default_type::<T>(), handler));
+        self.handlers
+            .push((Place::Type(default_type::<T>()), handler));
+        self
+    }
+
+    /// Routes updates of what is cached of that type to a handler: see [`Routes::add_update`].
+    pub fn on_update<T: Send + Sync + 'static>(
+        mut self,
+        cached: &MessageType<T>,
+        handler: impl FnMut(&CacheUpdate) + Send + 'static,
+    ) -> Self {
+        let handler = for_payload(handler);
+        self.handlers.push((Place::Update(cached.info()), handler));
         self
     }
 
@@ -178,41 +192,45 @@ impl RouterBuilder {
         mut builder: SubscriptionBuilder,
     ) -> Result<(Table, SubscriptionBuilder, Routes), RouterError> {
         let mut known = BTreeSet::new();
-        let infos: Vec<_> = self.handlers.iter().map(|(info, _)| *info).collect();
-        if let Some(twice) = infos.iter().find(|info| !known.insert(info.id())) {
-            return Err(RouterError::DuplicateRoute { name: twice.name() });
+        for (place, _) in &self.handlers {
+            let name = place.name().filter(|_| !known.insert(place.key()));
+            if let Some(name) = name {
+                return Err(RouterError::DuplicateRoute { name });
+            }
         }
+        let wanted = self.handlers.iter().filter_map(|(place, _)| place.wants());
+        let infos: Vec<_> = wanted.collect();
         if let Some(info) = infos.iter().find(|info| builder.declines(info)) {
             return Err(RouterError::DeclinedType { name: info.name() });
         }
         if self.defaults.len() > 1 {
             return Err(RouterError::DuplicateDefault);
         }
-        let default = self.defaults.pop();
-        let for_all = default.as_ref().is_some_and(|it| it.formats.is_none());
-        let formats = default.as_ref().and_then(|it| it.formats.clone());
-        builder = builder.routed((!for_all).then_some(infos), formats.unwrap_or_default());
+        let (mut for_all, mut formats) = (false, Vec::new());
+        if let Some(default) = self.defaults.pop() {
+            for_all = default.formats.is_none();
+            formats = default.formats.unwrap_or_default();
+            self.handlers.push((Place::Default, default.call));
+        }
+        builder = builder.routed((!for_all).then_some(infos), formats);
         if self.wants_changes {
             builder = builder.change_notices();
         }
         let routes = self.routes;
-        let route = |place, info, call| Route {
-            number: routes.begin_with(place, info, for_all),
-            call,
-        };
-        let default = default.map(|default| route(Place::Default, None, default.call));
         let handlers = self.handlers.into_iter();
-        let in_table = handlers
-            .map(|(info, call)| (info.id(), route(Place::Type(info.id()), Some(info), call)))
-            .collect();
-        let table = Table::new(in_table, default, self.hooks);
+        let in_table = handlers.map(|(place, call)| {
+            let number = routes.begin_with(place, for_all);
+            (place, Route { number, call })
+        });
+        let table = Table::new(in_table.collect(), self.hooks);
         Ok((table, builder, routes))
     }
 }
 
 impl fmt::Debug for RouterBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.handlers.iter().map(|(info, _)| info.name()).collect();
+        let places = self.handlers.iter();
+        let names: Vec<_> = places.filter_map(|(place, _)| place.name()).collect();
         f.debug_struct("RouterBuilder")
             .field("types", &names)
             .finish_non_exhaustive()

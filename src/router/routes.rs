@@ -6,6 +6,7 @@
 use super::error::RouterError;
 use super::removed::Removed;
 use super::table::{Change, Cleared, Place, Posted, ROUTES_CHANGE, Route, RouteFn};
+use crate::cache::CacheUpdate;
 use crate::error::AcceptError;
 use crate::message::{Message, MessageType, TypeInfo, default_type};
 use crate::subscription::types;
@@ -60,51 +61,45 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Registry {
     last_number: u64,
-    /// By the number of the type.
-    routes: BTreeMap<u32, Entry>,
-    default: Option<Entry>,
-    /// The default, once it is in place, is for every type, not for such as have a format.
+    /// By the keys of their places.
+    entries: BTreeMap<(u8, u32), Entry>,
+    /// The default is in place, and for every type, not for such as have a format.
     for_all: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
+    place: Place,
     number: u64,
-    /// `None` for a default.
-    info: Option<&'static TypeInfo>,
     /// It is on its way to the table, and its type is not accepted yet.
     pending: bool,
 }
 
 impl Registry {
-    fn at(&mut self, place: Place) -> Option<Entry> {
-        match place {
-            Place::Type(id) => self.routes.get(&id).copied(),
-            Place::Default => self.default,
-        }
+    fn at(&self, place: Place) -> Option<Entry> {
+        self.entries.get(&place.key()).copied()
     }
 
-    fn set(&mut self, place: Place, entry: Option<Entry>) {
-        match (place, entry) {
-            (Place::Type(id), Some(entry)) => {
-                self.routes.insert(id, entry);
-            }
-            (Place::Type(id), None) => {
-                self.routes.remove(&id);
-            }
-            (Place::Default, entry) => self.default = entry,
-        }
-    }
-
-    fn next_number(&mut self) -> u64 {
+    /// Books a handler; gives its number.
+    fn book(&mut self, place: Place, pending: bool) -> u64 {
         self.last_number += 1;
-        self.last_number
+        let entry = Entry {
+            place,
+            number: self.last_number,
+            pending,
+        };
+        self.entries.insert(place.key(), entry);
+        entry.number
     }
 
-    /// The types whose handlers are in place.
-    fn infos(&self) -> Vec<&'static TypeInfo> {
-        let active = self.routes.values().filter(|entry| !entry.pending);
-        active.filter_map(|entry| entry.info).collect()
+    fn forget(&mut self, place: Place) {
+        self.entries.remove(&place.key());
+    }
+
+    /// The types that handlers in place want.
+    fn wanted(&self) -> impl Iterator<Item = &'static TypeInfo> + '_ {
+        let active = self.entries.values().filter(|entry| !entry.pending);
+        active.filter_map(|entry| entry.place.wants())
     }
 }
 
@@ -119,25 +114,10 @@ impl Routes {
     }
 
     /// Books a handler that is in the table from the beginning; gives its number.
-    pub(super) fn begin_with(
-        &self,
-        place: Place,
-        info: Option<&'static TypeInfo>,
-        for_all: bool,
-    ) -> u64 {
+    pub(super) fn begin_with(&self, place: Place, for_all: bool) -> u64 {
         let mut registry = self.shared.registry.lock();
-        let number = registry.next_number();
-        let pending = false;
-        registry.set(
-            place,
-            Some(Entry {
-                number,
-                info,
-                pending,
-            }),
-        );
-        registry.for_all |= for_all;
-        number
+        registry.for_all = for_all;
+        registry.book(place, false)
     }
 
     /// What it is about, once there is one.
@@ -160,7 +140,7 @@ impl Routes {
         message_type: &MessageType<T>,
         handler: impl FnMut(&T) + Send + 'static,
     ) -> Result<(), RouterError> {
-        self.insert(Some(message_type.info()), for_payload(handler))
+        self.insert(Place::Type(message_type.info()), for_payload(handler))
     }
 
     /// Routes messages of that type to a handler for messages.
@@ -172,7 +152,7 @@ impl Routes {
         message_type: &MessageType<T>,
         handler: impl FnMut(&Message) + Send + 'static,
     ) -> Result<(), RouterError> {
-        self.insert(Some(message_type.info()), Box::new(handler))
+        self.insert(Place::Type(message_type.info()), Box::new(handler))
     }
 
     /// Routes payloads of type `T` under their default type to a handler.
@@ -183,7 +163,24 @@ impl Routes {
         &self,
         handler: impl FnMut(&T) + Send + 'static,
     ) -> Result<(), RouterError> {
-        self.insert(Some(default_type::<T>()), for_payload(handler))
+        self.insert(Place::Type(default_type::<T>()), for_payload(handler))
+    }
+
+    /// Routes updates of what is cached of that type to a handler. It is not a route for messages of the
+    /// type itself, nor for those of [`CACHE_UPDATE`](crate::CACHE_UPDATE): that is for updates which have
+    /// none of these.
+    ///
+    /// Updates of all cached types are messages of one type. So a router that has a route for some is
+    /// offered all of them; those that no route and no default is for are dropped.
+    ///
+    /// # Errors
+    /// As [`Routes::add`].
+    pub fn add_update<T: Send + Sync + 'static>(
+        &self,
+        cached: &MessageType<T>,
+        handler: impl FnMut(&CacheUpdate) + Send + 'static,
+    ) -> Result<(), RouterError> {
+        self.insert(Place::Update(cached.info()), for_payload(handler))
     }
 
     /// Has every message that has no route handled, of whatever type it is, gap notices without a hook and
@@ -195,7 +192,7 @@ impl Routes {
         &self,
         handler: impl FnMut(&Message) + Send + 'static,
     ) -> Result<(), RouterError> {
-        self.insert(None, Box::new(handler))
+        self.insert(Place::Default, Box::new(handler))
     }
 
     /// Removes the route of a type. Its messages go to the default from here on, if that is for them, else
@@ -208,7 +205,7 @@ impl Routes {
         &self,
         message_type: &MessageType<T>,
     ) -> Result<Removed, RouterError> {
-        self.take(Some(message_type.info()))
+        self.take(Place::Type(message_type.info()))
     }
 
     /// Removes the route for payloads of type `T` under their default type.
@@ -216,7 +213,18 @@ impl Routes {
     /// # Errors
     /// As [`Routes::remove`].
     pub fn remove_payload<T: Send + Sync + 'static>(&self) -> Result<Removed, RouterError> {
-        self.take(Some(default_type::<T>()))
+        self.take(Place::Type(default_type::<T>()))
+    }
+
+    /// Removes the route for updates of what is cached of that type.
+    ///
+    /// # Errors
+    /// As [`Routes::remove`].
+    pub fn remove_update<T: Send + Sync + 'static>(
+        &self,
+        cached: &MessageType<T>,
+    ) -> Result<Removed, RouterError> {
+        self.take(Place::Update(cached.info()))
     }
 
     /// Removes the default, whether for all types or by format. Nothing is accepted from here on but what
@@ -225,37 +233,35 @@ impl Routes {
     /// # Errors
     /// [`RouterError::NoDefault`] if there is none.
     pub fn remove_default(&self) -> Result<Removed, RouterError> {
-        self.take(None)
+        self.take(Place::Default)
     }
 
     /// True if messages of that type have a route. Both may change at once.
     #[must_use]
     pub fn has_route<T: Send + Sync + 'static>(&self, message_type: &MessageType<T>) -> bool {
-        let place = Place::Type(message_type.id());
+        let place = Place::Type(message_type.info());
         self.shared.registry.lock().at(place).is_some()
     }
 
-    fn insert(&self, info: Option<&'static TypeInfo>, call: RouteFn) -> Result<(), RouterError> {
+    fn insert(&self, place: Place, call: RouteFn) -> Result<(), RouterError> {
         let subscription = self.shared.subscription()?;
-        let place = place_of(info);
-        let number = self.shared.announce(place, info)?;
+        let number = self.shared.announce(place)?;
         let route = Change::Set(place, Route { number, call });
         let sent = subscription.send(ROUTES_CHANGE.message(Posted::new(route)));
         if sent.is_err() {
-            self.shared.registry.lock().set(place, None);
+            self.shared.registry.lock().forget(place);
             return Err(RouterError::Ended);
         }
-        if let Err(error) = self.shared.accept(subscription, place, info) {
+        if let Err(error) = self.shared.accept(subscription, place) {
             self.clear(subscription, place, number);
             return Err(error.into());
         }
         Ok(())
     }
 
-    fn take(&self, info: Option<&'static TypeInfo>) -> Result<Removed, RouterError> {
+    fn take(&self, place: Place) -> Result<Removed, RouterError> {
         let subscription = self.shared.subscription()?;
-        let place = place_of(info);
-        let (number, narrowed) = self.shared.decline(subscription, place, info)?;
+        let (number, narrowed) = self.shared.decline(subscription, place)?;
         if narrowed {
             // No message of it comes once this returns: the table hears of the removal after the last one.
             subscription.outwait_offers();
@@ -282,42 +288,30 @@ impl Shared {
     }
 
     /// Books a handler before it is sent; gives its number.
-    fn announce(&self, place: Place, info: Option<&'static TypeInfo>) -> Result<u64, RouterError> {
+    fn announce(&self, place: Place) -> Result<u64, RouterError> {
         let mut registry = self.registry.lock();
-        if registry.at(place).is_some() {
-            return Err(match info {
-                Some(info) => RouterError::DuplicateRoute { name: info.name() },
-                None => RouterError::DuplicateDefault,
-            });
+        match (registry.at(place), place.name()) {
+            (None, _) => Ok(registry.book(place, true)),
+            (Some(_), Some(name)) => Err(RouterError::DuplicateRoute { name }),
+            (Some(_), None) => Err(RouterError::DuplicateDefault),
         }
-        let number = registry.next_number();
-        let pending = true;
-        registry.set(
-            place,
-            Some(Entry {
-                number,
-                info,
-                pending,
-            }),
-        );
-        Ok(number)
     }
 
     /// The handler is on its way: what it is for is accepted from here on.
-    fn accept(
-        &self,
-        subscription: &Subscription,
-        place: Place,
-        info: Option<&'static TypeInfo>,
-    ) -> Result<(), AcceptError> {
+    fn accept(&self, subscription: &Subscription, place: Place) -> Result<(), AcceptError> {
         let mut registry = self.registry.lock();
-        let change = info.map_or(types::Change::All, types::Change::Accept);
+        let wanted = place.wants();
+        let change = wanted.map_or(types::Change::All, types::Change::Accept);
         let accepted = subscription.relist(change);
-        let entry = registry.at(place).filter(|_| accepted.is_ok());
-        let pending = false;
-        registry.set(place, entry.map(|entry| Entry { pending, ..entry }));
-        registry.for_all |= accepted.is_ok() && info.is_none();
-        accepted
+        if accepted.is_err() {
+            registry.forget(place);
+            return accepted;
+        }
+        if let Some(entry) = registry.entries.get_mut(&place.key()) {
+            entry.pending = false;
+        }
+        registry.for_all |= wanted.is_none();
+        Ok(())
     }
 
     /// The handler is to go: what only it is for is not accepted from here on. Gives its number, and
@@ -326,23 +320,24 @@ impl Shared {
         &self,
         subscription: &Subscription,
         place: Place,
-        info: Option<&'static TypeInfo>,
     ) -> Result<(u64, bool), RouterError> {
         let mut registry = self.registry.lock();
         let Some(entry) = registry.at(place).filter(|entry| !entry.pending) else {
-            return Err(match info {
-                Some(info) => RouterError::NoSuchRoute { name: info.name() },
+            return Err(match place.name() {
+                Some(name) => RouterError::NoSuchRoute { name },
                 None => RouterError::NoDefault,
             });
         };
-        registry.set(place, None);
-        let change = match info {
-            Some(_) if registry.for_all => None,
-            Some(info) => Some(types::Change::Decline(info)),
+        registry.forget(place);
+        let change = match place.wants() {
+            Some(info) => {
+                let is_wanted = registry.for_all || registry.wanted().any(|other| other == info);
+                (!is_wanted).then_some(types::Change::Decline(info))
+            }
             None => {
                 registry.for_all = false;
                 Some(types::Change::Only {
-                    infos: registry.infos(),
+                    infos: registry.wanted().collect(),
                     formats: false,
                 })
             }
@@ -351,10 +346,6 @@ impl Shared {
         let relisted = change.map(|change| subscription.relist(change));
         Ok((entry.number, relisted.is_some()))
     }
-}
-
-fn place_of(info: Option<&'static TypeInfo>) -> Place {
-    info.map_or(Place::Default, |info| Place::Type(info.id()))
 }
 
 /// A handler for payloads as one for messages.
@@ -369,13 +360,11 @@ pub(super) fn for_payload<T: 'static>(mut handler: impl FnMut(&T) + Send + 'stat
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let registry = self.shared.registry.lock();
-        let routes = registry.routes.values();
-        let names: Vec<_> = routes
-            .filter_map(|entry| entry.info.map(TypeInfo::name))
-            .collect();
+        let entries = registry.entries.values();
+        let names: Vec<_> = entries.filter_map(|entry| entry.place.name()).collect();
         f.debug_struct("Routes")
             .field("types", &names)
-            .field("default", &registry.default.is_some())
+            .field("default", &registry.at(Place::Default).is_some())
             .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,8 @@
 //! handler, or the owner of its receiver.
 
 use super::routes::Routes;
-use crate::message::{Message, MessageType, SubscriptionChange};
+use crate::cache::CACHE_UPDATE;
+use crate::message::{Message, MessageType, SubscriptionChange, TypeInfo};
 use crate::subscription::consumer::{EachFn, FinalFn, GapFn};
 use crate::subscription::scope;
 use crate::subscription::waiting::Completion;
@@ -27,24 +28,29 @@ pub(super) struct Hooks {
     pub(super) on_final: Option<FinalFn>,
 }
 
+type Routed = Vec<Option<Route>>;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Table {
     /// By the number of the message type.
-    routes: Vec<Option<Route>>,
+    routes: Routed,
+    /// The same for cache updates, by the number of the type that is cached.
+    updates: Routed,
+    /// For the other updates. Not in its place by number, where it would keep these from theirs.
+    other_updates: Option<Route>,
     default: Option<Route>,
     hooks: Hooks,
 }
 
 impl Table {
-    pub(super) fn new(routes: Vec<(u32, Route)>, default: Option<Route>, hooks: Hooks) -> Self {
+    pub(super) fn new(routes: Vec<(Place, Route)>, hooks: Hooks) -> Self {
         let mut table = Self {
-            default,
             hooks,
             ..Self::default()
         };
-        for (id, route) in routes {
-            *table.place(id) = Some(route);
+        for (place, route) in routes {
+            *table.at(place) = Some(route);
         }
         table
     }
@@ -66,6 +72,17 @@ impl Table {
             let change = posted.0.lock().take();
             return change.into_iter().for_each(|change| self.change(change));
         }
+        if let Some(update) = message.payload(&CACHE_UPDATE) {
+            let route = self.updates.get_mut(update.info.id() as usize);
+            let route = route.and_then(Option::as_mut);
+            if let Some(route) = route.or(self.other_updates.as_mut()) {
+                return (route.call)(message);
+            }
+        }
+        self.dispatch_to_hook(message);
+    }
+
+    fn dispatch_to_hook(&mut self, message: &Message) {
         if let Some(gap) = message.as_gap() {
             if let Some(on_gap) = &mut self.hooks.on_gap {
                 return on_gap(gap);
@@ -102,27 +119,56 @@ impl Table {
     }
 
     fn at(&mut self, place: Place) -> &mut Option<Route> {
-        match place {
-            Place::Type(id) => self.place(id),
-            Place::Default => &mut self.default,
-        }
-    }
-
-    fn place(&mut self, id: u32) -> &mut Option<Route> {
+        let (routes, id) = match place {
+            Place::Type(info) if info == CACHE_UPDATE.info() => return &mut self.other_updates,
+            Place::Default => return &mut self.default,
+            Place::Type(info) => (&mut self.routes, info.id()),
+            Place::Update(info) => (&mut self.updates, info.id()),
+        };
         let index = id as usize;
-        if self.routes.len() <= index {
-            self.routes.resize_with(index + 1, || None);
+        if routes.len() <= index {
+            routes.resize_with(index + 1, || None);
         }
-        &mut self.routes[index]
+        &mut routes[index]
     }
 }
 
 /// Where a handler stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
-    /// For the type with that number.
-    Type(u32),
+    /// For a message type.
+    Type(&'static TypeInfo),
+    /// For updates of what is cached of that type.
+    Update(&'static TypeInfo),
     Default,
+}
+
+impl Place {
+    /// What it is called in errors and listings; the default has no name.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Type(info) | Self::Update(info) => Some(info.name()),
+            Self::Default => None,
+        }
+    }
+
+    /// The type that has to be accepted for it; for a default, all of them.
+    pub(super) fn wants(self) -> Option<&'static TypeInfo> {
+        match self {
+            Self::Type(info) => Some(info),
+            Self::Update(_) => Some(CACHE_UPDATE.info()),
+            Self::Default => None,
+        }
+    }
+
+    /// By this places are told apart.
+    pub(super) fn key(self) -> (u8, u32) {
+        match self {
+            Self::Default => (0, 0),
+            Self::Type(info) => (1, info.id()),
+            Self::Update(info) => (2, info.id()),
+        }
+    }
 }
 
 /// A change of the table, sent to where it belongs.
