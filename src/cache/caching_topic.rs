@@ -8,8 +8,8 @@ use super::snapshot;
 use super::update::CacheUpdate;
 use crate::message::{Key, KeyRef, Message, MessageType, Origin};
 use crate::subscription::{Receiver, Subscription};
-use crate::sync::Mutex;
-use crate::sync::unmodelled::Arc;
+use crate::sync::atomic::Ordering;
+use crate::sync::unmodelled::{Arc, AtomicU64};
 use crate::topic::{SubscriptionBuilder, Tap, Topic, Topics};
 use std::fmt;
 
@@ -27,12 +27,11 @@ pub struct CachingTopic {
 }
 
 /// Numbers for the names of caching topics.
-static NUMBERS: Mutex<u64> = Mutex::new(0);
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 fn next_number() -> u64 {
-    let mut number = NUMBERS.lock();
-    *number += 1;
-    *number
+    // Relaxed: unique because it is one read-modify-write; nothing is read through it.
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
 }
 
 impl CachingTopic {
