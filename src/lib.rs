@@ -33,8 +33,8 @@ mod bus;
 pub use builder::{BusBuilder, DEFAULT_MESSAGE_BUDGET};
 pub use bus::{Bus, BusStats, ShutdownReport};
 pub use cache::{
-    Aggregate, CACHE_CLEAR, CACHE_UPDATE, Cache, CacheBuilder, CacheClear, CacheError, CacheUpdate,
-    CachingTopic, Dump, Snapshots,
+    Aggregate, CACHE_CLEAR, CACHE_UPDATE, Cache, CacheBuilder, CacheClear, CacheError, CacheFamily,
+    CacheMember, CacheUpdate, CachingTopic, Dump, Snapshots,
 };
 pub use error::{
     AcceptError, BuildError, ForwardError, MAX_NAME_LEN, PatternError, PoolError, RecvError,

@@ -8,7 +8,7 @@ use super::shared::{Left, Shared, Verdict};
 use super::update::{CACHE_CLEAR, CACHE_UPDATE, CacheClear, CacheUpdate, Clear};
 use crate::message::{KeyRef, Message, Origin, TypeInfo};
 use crate::sync::unmodelled::Arc;
-use crate::topic::{Offered, PublishError, Staged, Topic};
+use crate::topic::{Offered, PublishError, Topic};
 use std::fmt;
 
 /// What a caching topic is made of: where messages come from, where they are kept, and where that is
@@ -46,33 +46,15 @@ enum Tried {
     NotPlain,
 }
 
-/// What is left to be done without the lock when a change is made. Filled in place: it is big.
+/// What is left to be done without the lock when a change is made: done as it is dropped. Filled in place and
+/// never moved: it is big.
 #[derive(Default)]
 struct Made {
-    offered: Option<Offered>,
-    end_of_aggregate: Option<Box<Offered>>,
+    /// A mailbox that fails when full has shed its update; its owner is told by a gap notice.
+    offered: Offered,
     /// By a topic that is closed.
     refused: Vec<PublishError>,
     left: Left,
-}
-
-impl Made {
-    /// Tells everybody, and drops what has left the cache. Without any lock.
-    fn finish(self) {
-        let Self {
-            offered,
-            end_of_aggregate,
-            refused,
-            left,
-        } = self;
-        if let Some(offered) = offered {
-            let _ = offered.settle();
-        }
-        if let Some(offered) = end_of_aggregate {
-            let _ = offered.settle();
-        }
-        drop((refused, left));
-    }
 }
 
 impl Announcer {
@@ -143,10 +125,12 @@ impl Announcer {
                 origin,
                 new: Some(new),
             };
-            let mut made = Made::default();
-            match self.make(&change, seen.as_ref(), is_plain, &mut made) {
+            let tried = {
+                let mut made = Made::default();
+                self.make(&change, seen.as_ref(), is_plain, &mut made)
+            };
+            match tried {
                 Tried::Made => {
-                    made.finish();
                     if let Some(rule) = rule {
                         aggregate::renew(rule, &entry, self);
                     }
@@ -189,11 +173,13 @@ impl Announcer {
                 origin,
                 new: None,
             };
-            let mut made = Made::default();
-            match self.make(&change, seen.as_ref(), is_plain, &mut made) {
+            let (tried, is_gone) = {
+                let mut made = Made::default();
+                let tried = self.make(&change, seen.as_ref(), is_plain, &mut made);
+                (tried, made.left.is_gone)
+            };
+            match tried {
                 Tried::Made => {
-                    let is_gone = made.left.is_gone;
-                    made.finish();
                     if let Some(rule) = self.shared.rule(entry.info).filter(|_| !is_gone) {
                         aggregate::renew(rule, entry, self);
                     }
@@ -238,9 +224,9 @@ impl Announcer {
             self.make_plainly(change, &mut book, made)
         } else {
             made.left = self.apply(change, &mut book);
-            let [update, end_of_aggregate] = staged;
-            made.offered = update.map(Staged::offer);
-            made.end_of_aggregate = end_of_aggregate.map(|staged| Box::new(staged.offer()));
+            for staged in staged.into_iter().flatten() {
+                staged.offer_into(&mut made.offered);
+            }
             Tried::Made
         };
         if made.left.is_gone {
@@ -260,28 +246,39 @@ impl Announcer {
         let Some(stage) = self.topic.try_stage() else {
             return Tried::NotPlain;
         };
-        let seen = change.entry.seen(change.origin, book);
         made.left = self.apply(change, book);
         if !self.topic.has_subscribers_for(&CACHE_UPDATE) {
             return Tried::Made;
         }
-        let (update, end_of_aggregate) = change.updates(seen);
-        match stage.offer(CACHE_UPDATE.message(update)) {
-            Ok(offered) => made.offered = Some(offered),
-            Err(error) => made.refused.push(error),
-        }
-        if let Some(update) = end_of_aggregate {
-            match stage.offer(CACHE_UPDATE.message(update)) {
-                Ok(offered) => made.end_of_aggregate = Some(Box::new(offered)),
-                Err(error) => made.refused.push(error),
-            }
+        // What has left the entry goes on in the updates, without being counted anew.
+        let update = CacheUpdate {
+            info: change.entry.info,
+            key: change.entry.place.key.clone(),
+            origin: change.origin,
+            old: made.left.snapshot.take(),
+            new: change.new.cloned(),
+            version: book.version,
+        };
+        let end_of_aggregate = made.left.aggregate.take().map(|old| CacheUpdate {
+            info: update.info,
+            key: update.key.clone(),
+            origin: Origin::AGGREGATE,
+            old: Some(old),
+            new: None,
+            version: book.aggregate_version,
+        });
+        for update in [Some(update), end_of_aggregate].into_iter().flatten() {
+            let offered = stage.offer_into(CACHE_UPDATE.message(update), &mut made.offered);
+            made.refused.extend(offered.err());
         }
         Tried::Made
     }
 
     /// Stores. The store comes first, the offers after it (C2).
     fn apply(self: &Arc<Self>, change: &Change<'_>, book: &mut Book) -> Left {
-        book.announcer = Arc::downgrade(self);
+        if !std::ptr::eq(book.announcer.as_ptr(), Arc::as_ptr(self)) {
+            book.announcer = Arc::downgrade(self);
+        }
         let new = change.new.cloned();
         self.shared.apply(change.entry, change.origin, new, book)
     }

@@ -8,8 +8,7 @@ use super::snapshot;
 use super::update::CacheUpdate;
 use crate::message::{Key, KeyRef, Message, MessageType, Origin};
 use crate::subscription::{Receiver, Subscription};
-use crate::sync::atomic::Ordering;
-use crate::sync::unmodelled::{Arc, AtomicU64};
+use crate::sync::unmodelled::{Arc, RwLock};
 use crate::topic::{SubscriptionBuilder, Tap, Topic, Topics};
 use std::fmt;
 
@@ -27,11 +26,14 @@ pub struct CachingTopic {
 }
 
 /// Numbers for the names of caching topics.
-static NUMBERS: AtomicU64 = AtomicU64::new(1);
+static NUMBERS: RwLock<u64> = RwLock::new(0);
 
-fn next_number() -> u64 {
-    // Relaxed: unique because it is one read-modify-write; nothing is read through it.
-    NUMBERS.fetch_add(1, Ordering::Relaxed)
+pub(super) fn next_number() -> u64 {
+    let mut number = NUMBERS
+        .write()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    *number += 1;
+    *number
 }
 
 impl CachingTopic {

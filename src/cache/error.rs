@@ -1,6 +1,6 @@
 //! What can go wrong with caches.
 
-use crate::error::{SubscribeError, TopicError};
+use crate::error::{ForwardError, SubscribeError, TopicError};
 use crate::message::KeyKind;
 use std::error::Error;
 use std::fmt;
@@ -42,6 +42,10 @@ pub enum CacheError {
     Subscribe(SubscribeError),
     /// The caching topic could not be had.
     Topic(TopicError),
+    /// One of the topics is closed, or the bus is shut down.
+    Forward(ForwardError),
+    /// A member of that name lives, and it is a sink where a single was asked for, or the reverse.
+    OtherMember,
     /// The caching topic is on another bus than those that use the cache already.
     OtherBus,
 }
@@ -77,6 +81,10 @@ impl fmt::Display for CacheError {
             }
             Self::Subscribe(error) => error.fmt(f),
             Self::Topic(error) => error.fmt(f),
+            Self::Forward(error) => error.fmt(f),
+            Self::OtherMember => {
+                f.write_str("a member of that name lives, and one of them is a sink")
+            }
             Self::OtherBus => f.write_str("the cache is used on another bus"),
         }
     }
@@ -87,6 +95,7 @@ impl Error for CacheError {
         match self {
             Self::Subscribe(error) => Some(error),
             Self::Topic(error) => Some(error),
+            Self::Forward(error) => Some(error),
             _ => None,
         }
     }
@@ -95,6 +104,12 @@ impl Error for CacheError {
 impl From<SubscribeError> for CacheError {
     fn from(error: SubscribeError) -> Self {
         Self::Subscribe(error)
+    }
+}
+
+impl From<ForwardError> for CacheError {
+    fn from(error: ForwardError) -> Self {
+        Self::Forward(error)
     }
 }
 

@@ -26,10 +26,17 @@ impl Hash for Place {
     }
 }
 
-#[derive(Clone, Copy, Hash)]
+#[derive(Clone, Copy)]
 pub(super) struct PlaceRef<'a> {
     pub(super) type_id: u32,
     pub(super) key: KeyRef<'a>,
+}
+
+/// By few and long writes: to hash is most of what a read costs.
+impl Hash for PlaceRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash_with(u64::from(self.type_id), state);
+    }
 }
 
 impl PlaceRef<'_> {
@@ -95,9 +102,10 @@ impl<K: Hash + Eq + Clone, V> Index<K, V> {
 mod map {
     use super::{Index, Place, PlaceRef};
     use crate::sync::unmodelled::Arc;
+    use foldhash::fast::RandomState;
     use std::hash::Hash;
 
-    pub(super) struct Map<K, V>(papaya::HashMap<K, Arc<V>>);
+    pub(super) struct Map<K, V>(papaya::HashMap<K, Arc<V>, RandomState>);
 
     impl papaya::Equivalent<Place> for PlaceRef<'_> {
         fn equivalent(&self, place: &Place) -> bool {
@@ -130,7 +138,7 @@ mod map {
 
     impl<K: Hash + Eq + Clone, V> Map<K, V> {
         pub(super) fn new() -> Self {
-            Self(papaya::HashMap::new())
+            Self(papaya::HashMap::with_hasher(RandomState::default()))
         }
 
         pub(super) fn get_or_insert(&self, key: K, value: Arc<V>) -> Arc<V> {

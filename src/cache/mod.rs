@@ -10,6 +10,7 @@ mod dump;
 mod entry;
 mod error;
 mod index;
+mod pattern;
 mod shared;
 mod snapshot;
 mod update;
@@ -19,6 +20,7 @@ pub use builder::CacheBuilder;
 pub use caching_topic::CachingTopic;
 pub use dump::Dump;
 pub use error::CacheError;
+pub use pattern::{CacheFamily, CacheMember};
 pub use update::{CACHE_CLEAR, CACHE_UPDATE, CacheClear, CacheUpdate};
 
 use crate::message::{KeyRef, Message, MessageType, Origin};

@@ -99,6 +99,25 @@ impl Key {
 }
 
 impl KeyRef<'_> {
+    /// Hashes it together with a number, in few writes.
+    #[inline]
+    pub(crate) fn hash_with<H: Hasher>(self, number: u64, state: &mut H) {
+        match self.0 {
+            Borrowed::Number(key) => {
+                state.write_u64(number << 2);
+                state.write_u128(key);
+            }
+            Borrowed::Text(text) => {
+                state.write_u64(number << 2 | 1);
+                state.write(text.as_bytes());
+            }
+            Borrowed::Bytes(bytes) => {
+                state.write_u64(number << 2 | 2);
+                state.write(bytes);
+            }
+        }
+    }
+
     /// A key that owns what it is.
     #[must_use]
     pub fn to_key(self) -> Key {

@@ -4,11 +4,12 @@
 #![expect(unsafe_code, reason = "deliveries are counted before they are pushed")]
 
 use super::aftermath::Aftermath;
-use super::forward::reach;
+use super::forward::{Step, reach, step};
 use super::node::{Alive, Node};
 use super::prepare::{Prepared, Ready, Slow, collect_slow, leave_unwanted, prepare};
 use super::publish_error::PublishError;
 use super::subscribers::{self, Entry, Listing};
+use super::tap::TapInner;
 use crate::epoch::{self, Guard};
 use crate::message::{Key, Message, RawDelivery, Receipt, TypeInfo};
 use crate::subscription::mailbox::{Left, Refusal};
@@ -148,12 +149,13 @@ fn offer_all(
             fast + prepared.len()
         }
     };
-    if !info.is_control() {
-        collect_taps(&listings, &message, after);
-    }
+    let taps = collect_taps(&listings, info);
     if count == 0 {
-        after.unwanted.push(message);
+        leave_to_taps(taps, message, after);
         return Ok(());
+    }
+    for tap in taps {
+        after.tapped.push((tap, message.clone()));
     }
     let raw = message.into_deliveries(count.try_into().unwrap_or(u32::MAX));
     let mut offers = Offers {
@@ -182,14 +184,28 @@ fn offer_all(
     Ok(())
 }
 
-/// Notes the taps of all topics in reach, to be run once nothing is pinned.
+/// The taps of all topics in reach, to be run once nothing is pinned.
 #[inline]
-fn collect_taps(listings: &Listings<'_>, message: &Message, after: &mut Aftermath) {
+fn collect_taps(listings: &Listings<'_>, info: &TypeInfo) -> SmallVec<[Arc<TapInner>; 1]> {
+    let mut taps = SmallVec::new();
     for (_, listing) in listings {
-        for tap in listing.taps().iter().filter_map(Weak::upgrade) {
-            after.tapped.push((tap, message.clone()));
+        if !listing.taps().is_empty() && !info.is_control() {
+            taps.extend(listing.taps().iter().filter_map(Weak::upgrade));
         }
     }
+    taps
+}
+
+/// Nobody wants the message but the taps, if there are any: the last one gets the handle itself.
+#[inline]
+fn leave_to_taps(mut taps: SmallVec<[Arc<TapInner>; 1]>, message: Message, after: &mut Aftermath) {
+    let Some(last) = taps.pop() else {
+        return after.unwanted.push(message);
+    };
+    for tap in taps {
+        after.tapped.push((tap, message.clone()));
+    }
+    after.tapped.push((last, message));
 }
 
 /// Who is on a topic with total order that is out of reach by now is offered nothing: its turn is not held
@@ -213,18 +229,23 @@ pub(super) type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;
 
 #[inline]
 fn listings<'g>(node: &'g Node, guard: &'g Guard) -> Listings<'g> {
-    if node.route.load(guard).is_none() {
-        // Nowhere else: most topics.
-        let mut alone = Listings::new();
+    let mut found = Listings::new();
+    let mut add = |node: &'g Node| {
         if let Some(listing) = node.listing.load(guard) {
-            alone.push((node, listing));
+            found.push((node, listing));
         }
-        return alone;
+    };
+    match step(node, guard) {
+        // Nowhere else: most topics.
+        Step::Nowhere => add(node),
+        // Most of those that are forwarded.
+        Step::Once(next) => {
+            add(node);
+            add(next);
+        }
+        Step::Further => reach(node, guard).into_iter().for_each(add),
     }
-    reach(node, guard)
-        .into_iter()
-        .filter_map(|node| node.listing.load(guard).map(|listing| (node, listing)))
-        .collect()
+    found
 }
 
 /// Holds the sequencers of all topics in `listings` that have one, in the order of their numbers (D7).

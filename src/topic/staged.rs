@@ -39,13 +39,21 @@ impl Staged {
     /// in one order then. A mailbox that blocks its publishers takes the message past its capacity, which is
     /// counted (R1b).
     pub fn offer(self) -> Offered {
+        let mut offered = Offered::default();
+        self.offer_into(&mut offered);
+        offered
+    }
+
+    /// The same, gathered with what was offered before: it is settled together.
+    pub fn offer_into(self, offered: &mut Offered) {
         let Self {
             alive,
             message,
             prepared,
             receipt,
         } = self;
-        offer(alive, message, prepared, receipt)
+        offered.receipt += receipt;
+        offered.add(&alive, message, prepared);
     }
 }
 
@@ -69,55 +77,56 @@ impl<'a> Stage<'a> {
     /// As [`Topic::stage`](crate::Topic::stage). The message is handed back: drop it where its payload may be
     /// dropped.
     pub fn offer<T: Send + Sync + 'static>(&self, payload: T) -> Result<Offered, PublishError> {
+        let mut offered = Offered::default();
+        self.offer_into(payload, &mut offered)?;
+        Ok(offered)
+    }
+
+    /// The same, gathered with what was offered before: it is settled together.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn offer_into<T: Send + Sync + 'static>(
+        &self,
+        payload: T,
+        offered: &mut Offered,
+    ) -> Result<(), PublishError> {
         let message = publish::admit(self.alive, into_message(payload))?;
-        Ok(offer(
-            Arc::clone(self.alive),
-            message,
-            Prepared::new(),
-            Receipt::default(),
-        ))
+        offered.add(self.alive, message, Prepared::new());
+        Ok(())
     }
 }
 
-fn offer(alive: Arc<Alive>, message: Message, prepared: Prepared, mut receipt: Receipt) -> Offered {
-    let mut after = Aftermath::default();
-    publish::offer_staged(&alive.node, message, prepared, &mut receipt, &mut after);
-    Offered {
-        alive,
-        after,
-        receipt,
-        settled: false,
-    }
-}
-
-/// A message that was offered: see [`Staged::offer`]. What follows from that is done by [`Offered::settle`],
+/// Messages that were offered: see [`Staged::offer`]. What follows from that is done by [`Offered::settle`],
 /// or when this is dropped: nobody is woken before.
 #[must_use = "nobody is woken before `settle`"]
+#[derive(Default)]
 pub struct Offered {
-    alive: Arc<Alive>,
     after: Aftermath,
     receipt: Receipt,
-    settled: bool,
 }
 
 impl Offered {
+    fn add(&mut self, alive: &Alive, message: Message, prepared: Prepared) {
+        let Self { after, receipt } = self;
+        publish::offer_staged(&alive.node, message, prepared, receipt, after);
+    }
+
     /// Wakes those who were offered the message, runs taps and inline subscriptions, closes who is to be
     /// evicted, drops what was shed. Hold no lock here.
     ///
     /// # Errors
     /// [`PublishError::Full`] from a mailbox that fails when full.
     pub fn settle(mut self) -> Result<Receipt, PublishError> {
-        self.settled = true;
         self.after.settle(&mut self.receipt);
-        self.after.outcome(self.receipt)
+        let receipt = self.receipt;
+        self.after.outcome(receipt)
     }
 }
 
 impl Drop for Offered {
     fn drop(&mut self) {
-        if !self.settled {
-            self.after.settle(&mut self.receipt);
-        }
+        self.after.settle(&mut self.receipt);
     }
 }
 
@@ -133,7 +142,6 @@ impl fmt::Debug for Staged {
 impl fmt::Debug for Offered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Offered")
-            .field("topic", &self.alive.node.name)
             .field("receipt", &self.receipt)
             .finish_non_exhaustive()
     }
