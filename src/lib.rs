@@ -27,6 +27,9 @@ mod state;
 #[cfg(feature = "json")]
 pub mod json;
 
+#[cfg(feature = "channels")]
+pub mod channels;
+
 mod builder;
 mod bus;
 

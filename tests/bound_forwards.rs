@@ -197,7 +197,8 @@ fn circles_and_forwards_to_oneself_leave_nothing() {
     sub.unsubscribe();
     sub.join().unwrap();
     drop(sub);
-    assert_eq!(bus.stats().topics, 0);
+    // The worker that ran it lets go of the topic a moment later.
+    common::wait_until("the topic goes", || bus.stats().topics == 0);
     assert!(dropped.is_dropped());
 }
 
@@ -235,6 +236,33 @@ fn an_aggregate_of_thousands_goes_as_a_whole() {
     for leaf in &leaves {
         assert_eq!(leaf.publish(2_u64).unwrap().offered(), 0);
         assert!(forwards_to(leaf).is_empty());
+    }
+}
+
+/// And so does one with many edges out: at once, and not one after the other.
+#[test]
+fn a_source_of_hundreds_goes_as_a_whole() {
+    for closed in [true, false] {
+        let bus = Bus::new().unwrap();
+        let source = bus.topic("source").unwrap();
+        let sinks: Vec<_> = (0..400)
+            .map(|n| bus.topic(&format!("sink {n}")).unwrap())
+            .collect();
+        sinks.iter().for_each(|sink| bind(&source, sink));
+        bind(&source, &source);
+        bind(&sinks[0], &source);
+        let held = source.forward_to(&sinks[1]).unwrap();
+        let _receivers = [0, 1, 399].map(|n| sinks[n].subscribe().receiver().unwrap());
+        assert_eq!(source.publish(1_u64).unwrap().offered(), 3);
+        assert_eq!(sinks[0].publish(2_u64).unwrap().offered(), 3);
+        if closed {
+            source.close();
+            assert_eq!(forwards_to(&source), ["sink 1"], "that one is held");
+        }
+        drop((held, source));
+        assert_eq!(sinks[0].publish(3_u64).unwrap().offered(), 1);
+        assert!(forwards_to(&sinks[0]).is_empty());
+        assert_eq!(bus.stats().topics, 400);
     }
 }
 

@@ -635,8 +635,8 @@ fn a_thousand_routes() {
             sum.fetch_add(n * weight, Ordering::Relaxed);
         }
     };
-    // Half of them before, half of them while it runs.
-    let (before, while_it_runs) = types.split_at(ROUTES as usize / 2);
+    // Most of them before, some of them while it runs.
+    let (before, while_it_runs) = types.split_at(ROUTES as usize - 100);
     let mut builder = Router::builder();
     for (n, message_type) in before.iter().enumerate() {
         builder = builder.on(message_type, handler(n as u64));
@@ -644,13 +644,13 @@ fn a_thousand_routes() {
     let router = builder.subscribe(topic.subscribe()).unwrap();
     for (n, message_type) in while_it_runs.iter().enumerate() {
         router
-            .add(message_type, handler(n as u64 + ROUTES / 2))
+            .add(message_type, handler(n as u64 + ROUTES - 100))
             .unwrap();
     }
     for (n, message_type) in types.iter().enumerate() {
         assert_eq!(offered(&topic, message_type.message(n as u64)), 1);
     }
-    for message_type in types.iter().step_by(2) {
+    for message_type in types.iter().step_by(10) {
         router.remove(message_type).unwrap();
     }
     let kept: u64 = types
@@ -658,9 +658,9 @@ fn a_thousand_routes() {
         .zip(0..)
         .map(|(message_type, n)| offered(&topic, message_type.message(n)))
         .sum();
-    assert_eq!(kept, ROUTES / 2);
+    assert_eq!(kept, ROUTES - ROUTES / 10);
     router.subscription().flush_timeout(DEADLINE).unwrap();
     let all = ROUTES * (ROUTES - 1) / 2;
-    let odd = (0..ROUTES).filter(|n| n % 2 == 1).sum::<u64>();
-    assert_eq!(sum.load(Ordering::Relaxed), all + odd);
+    let others = (0..ROUTES).filter(|n| n % 10 > 0).sum::<u64>();
+    assert_eq!(sum.load(Ordering::Relaxed), all + others);
 }

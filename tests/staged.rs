@@ -244,3 +244,23 @@ fn a_late_filter_is_serial_and_counts() {
         assert_eq!(*got.last().unwrap(), 500);
     });
 }
+
+#[test]
+fn filters_add_up() {
+    let bus = Bus::new().unwrap();
+    let topic = bus.topic("t").unwrap();
+    for late in [false, true] {
+        let number = |message: &Message| *message.get::<u64>().unwrap_or(&0);
+        let builder = topic.subscribe().filter(move |it| number(it) % 2 == 0);
+        let builder = builder.filter(move |it| number(it) % 3 == 0);
+        let builder = if late {
+            builder.filter_on_delivery()
+        } else {
+            builder
+        };
+        let mut receiver = builder.receiver().unwrap();
+        topic.publish_batch(1..=12_u64).unwrap();
+        let got: Vec<u64> = receiver.try_iter().map(|it| number(&it)).collect();
+        assert_eq!(got, [6, 12]);
+    }
+}

@@ -2,7 +2,7 @@
 //! all; and when an end has gone, or is closed, the edge is gone too, whatever raced with that.
 //!
 //! Mutants: a bind that does not look whether an end is closed, a close that removes the edges before it marks the
-//! topic, an end that goes and leaves its edges.
+//! topic, an end that goes and leaves its edges, a look at the ends before and another one after the edge is made.
 #![cfg(loom)]
 
 use loom_tests::{Note, phased, race};
@@ -59,5 +59,31 @@ fn an_end_is_closed_while_the_edge_is_bound() {
         );
         assert_eq!(offered(&a), 0);
         assert_eq!(count(&mut receiver), 0);
+    });
+}
+
+#[test]
+fn a_child_is_closed_while_it_is_taken_in() {
+    phased("bound_forwards, close and pool", 12, || {
+        let bus = Bus::new().unwrap();
+        let parent = bus.topic("parent").unwrap();
+        let child = bus.topic("parent/child").unwrap();
+        let pool = parent.pool().unwrap();
+        let (taken_in, closed) = (pool.clone(), child.clone());
+        let [new, _] = race(
+            &parent,
+            [
+                Box::new(move || Some(taken_in.topic("child").unwrap())),
+                Box::new(move || {
+                    closed.close();
+                    None
+                }),
+            ],
+        );
+        assert!(child.stats().forwards_to.is_empty());
+        let is_open = !new.as_ref().unwrap().is_closed();
+        assert_eq!(pool.len(), usize::from(is_open));
+        drop(new);
+        assert_eq!(pool.len(), 0);
     });
 }

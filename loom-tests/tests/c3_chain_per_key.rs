@@ -4,7 +4,6 @@
 //! Kills, each kept in `mutants/c3_chain_per_key--<name>.patch`:
 //! - `leaves-before-it-tells`: an entry leaves the index before its end is announced, so that the next one of the
 //!   key announces its begin first;
-//! - `offered-unlocked`: the update is offered when the book's lock is open again;
 //! - `stale-look`: what was looked at for a filter is taken for what is there, whatever came in between.
 #![cfg(loom)]
 

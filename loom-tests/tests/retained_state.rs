@@ -28,8 +28,8 @@ fn two_publish() {
         race(
             &all,
             [
-                Box::new(move || drop(first.publish(Note::new(0, 0)).unwrap())),
-                Box::new(move || drop(second.publish(Note::new(1, 0)).unwrap())),
+                Box::new(move || first.publish(Note::new(0, 0)).map(|_| ()).unwrap()),
+                Box::new(move || second.publish(Note::new(1, 0)).map(|_| ()).unwrap()),
             ],
         );
         let got = drain(&mut receiver);

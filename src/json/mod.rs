@@ -33,7 +33,7 @@ mod user_event;
 
 pub use blob::{Blob, BlobError};
 pub use multi_blob::MultiBlob;
-pub use time::timestamp;
+pub use time::{system_time, timestamp};
 pub use user_event::{Object, UserEvent};
 
 use crate::{Format, Formatter, Rendering};

@@ -2,6 +2,7 @@
 
 use crate::Timestamp;
 use serde_json::Value;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A timestamp as ISO 8601 text with milliseconds, in UTC: `2025-11-30T09:15:00.250+0000`.
 ///
@@ -16,6 +17,24 @@ use serde_json::Value;
 pub fn timestamp(timestamp: Timestamp) -> Value {
     iso(timestamp.unix_nanos() / NANOS_A_MILLI).into()
 }
+
+/// The same of a time of std's. What is before 1970 counts as 1970.
+///
+/// ```
+/// use stasis_bus::json::system_time;
+/// use std::time::UNIX_EPOCH;
+/// assert_eq!(system_time(UNIX_EPOCH), "1970-01-01T00:00:00.000+0000");
+/// ```
+#[must_use]
+pub fn system_time(time: SystemTime) -> Value {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Times whose year has more than four digits are cut off there.
+    let millis = since.as_millis().min(u128::from(LAST_MILLI));
+    iso(u64::try_from(millis).unwrap_or(LAST_MILLI)).into()
+}
+
+/// The last one of the year 9999.
+const LAST_MILLI: u64 = 253_402_300_799_999;
 
 const NANOS_A_MILLI: u64 = 1_000_000;
 const MILLIS_A_DAY: u64 = 86_400_000;

@@ -24,6 +24,33 @@ pub(super) enum Route {
 /// The topics of a reach.
 pub(super) type Nodes<'g> = SmallVec<[&'g Node; 8]>;
 
+/// Where a publish goes from a topic, as far as that is told at a glance.
+pub(super) enum Step<'g> {
+    Nowhere,
+    /// To that one, and no further.
+    Once(&'g Node),
+    /// See [`reach`].
+    Further,
+}
+
+/// Looks one step ahead.
+#[inline]
+pub(super) fn step<'g>(node: &'g Node, guard: &'g Guard) -> Step<'g> {
+    let Some(route) = node.route.load(guard) else {
+        return Step::Nowhere;
+    };
+    let Route::Via(next) = route else {
+        return Step::Further;
+    };
+    // As of when the second of these was loaded, if the first one is still the same: see `reach`.
+    let is_last = next.route.load(guard).is_none();
+    let now = node.route.load(guard);
+    if is_last && now.is_some_and(|now| ptr::eq(now, route)) {
+        return Step::Once(next);
+    }
+    Step::Further
+}
+
 /// The topics that a publish on `node` reaches, itself first, each once: all of it as of one moment.
 ///
 /// It follows pointers as far as there is one way out only; where there are several, or the way leads round

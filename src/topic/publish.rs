@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "deliveries are counted before they are pushed")]
 
 use super::aftermath::Aftermath;
-use super::forward::reach;
+use super::forward::{Step, reach, step};
 use super::node::{Alive, Node};
 use super::prepare::{Prepared, Ready, Slow, collect_slow, leave_unwanted, prepare};
 use super::publish_error::PublishError;
@@ -229,18 +229,23 @@ pub(super) type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;
 
 #[inline]
 fn listings<'g>(node: &'g Node, guard: &'g Guard) -> Listings<'g> {
-    if node.route.load(guard).is_none() {
-        // Nowhere else: most topics.
-        let mut alone = Listings::new();
+    let mut found = Listings::new();
+    let mut add = |node: &'g Node| {
         if let Some(listing) = node.listing.load(guard) {
-            alone.push((node, listing));
+            found.push((node, listing));
         }
-        return alone;
+    };
+    match step(node, guard) {
+        // Nowhere else: most topics.
+        Step::Nowhere => add(node),
+        // Most of those that are forwarded.
+        Step::Once(next) => {
+            add(node);
+            add(next);
+        }
+        Step::Further => reach(node, guard).into_iter().for_each(add),
     }
-    reach(node, guard)
-        .into_iter()
-        .filter_map(|node| node.listing.load(guard).map(|listing| (node, listing)))
-        .collect()
+    found
 }
 
 /// Holds the sequencers of all topics in `listings` that have one, in the order of their numbers (D7).

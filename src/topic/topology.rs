@@ -27,7 +27,7 @@ impl Topology {
     pub(super) fn add(&mut self, edge: u64, from: &Arc<Node>, to: &Arc<Node>) {
         self.place(from).downs.push((edge, to.id));
         self.place(to).add_in();
-        self.changed(from.id, to.id);
+        self.changed(from.id, &[to.id]);
     }
 
     fn place(&mut self, node: &Arc<Node>) -> &mut Place {
@@ -35,10 +35,12 @@ impl Topology {
         place.or_insert_with(|| Box::new(Place::new(node)))
     }
 
-    /// Removes an edge that a handle was in charge of: not if it has been bound.
+    /// Removes an edge that a handle was in charge of: not if it has been bound. Then it may be gone already.
     pub(super) fn remove(&mut self, edge: u64, from: u64, to: u64) {
-        if !self.is_bound(edge, from, to) {
-            self.take_out(edge, from, to);
+        let place = self.places.get(&from);
+        let is_there = place.is_some_and(|place| place.downs.contains(&(edge, to)));
+        if is_there && !self.is_bound(edge, from, to) {
+            self.take_out(from, &[(edge, to)]);
         }
     }
 
@@ -46,12 +48,10 @@ impl Topology {
     ///
     /// Who closes a topic marks it as closed before it takes the lock for [`Self::unbind_some`], so either
     /// that is seen here, or the edge is found there.
-    pub(super) fn bind(&mut self, edge: u64, from: &Node, to: &Node) -> bool {
+    pub(super) fn bind(&mut self, edge: u64, from: &Node, to: &Arc<Node>) -> bool {
         let open = !from.is_closed() && !to.is_closed();
         if open {
-            if let Some(place) = self.places.get_mut(&to.id) {
-                place.bind(edge, from.id);
-            }
+            self.place(to).bind(edge, from.id);
         }
         open
     }
@@ -66,14 +66,15 @@ impl Topology {
         if self.is_bound(edge, from.id, to.id) {
             return true;
         }
-        if from.is_closed() || to.is_closed() {
+        // Bound before it is there: whether the ends are open is looked at once, and counts.
+        if !self.bind(edge, from, to) {
             return false;
         }
         self.add(edge, from, to);
         if let Some(len) = self.groups.get_mut(&edge) {
             *len += 1;
         }
-        self.bind(edge, from, to)
+        true
     }
 
     /// How many edges a group has.
@@ -106,13 +107,18 @@ impl Topology {
 
     /// Removes a bound edge. False if there is none.
     pub(super) fn unbind(&mut self, edge: u64, from: u64, to: u64) -> bool {
+        let was_bound = self.mark_unbound(edge, from, to);
+        if was_bound {
+            self.take_out(from, &[(edge, to)]);
+        }
+        was_bound
+    }
+
+    fn mark_unbound(&mut self, edge: u64, from: u64, to: u64) -> bool {
         let place = self.places.get_mut(&to);
         let was_bound = place.is_some_and(|place| place.unbind(edge, from));
-        if was_bound {
-            if let Some(len) = self.groups.get_mut(&edge) {
-                *len -= 1;
-            }
-            self.take_out(edge, from, to);
+        if let Some(len) = self.groups.get_mut(&edge).filter(|_| was_bound) {
+            *len -= 1;
         }
         was_bound
     }
@@ -123,9 +129,15 @@ impl Topology {
         let Some(place) = self.places.get(&id) else {
             return false;
         };
-        for (edge, to) in place.downs.clone() {
-            self.unbind(edge, id, to);
+        let downs = place.downs.iter().copied();
+        let bound: Vec<_> = downs
+            .filter(|(edge, to)| self.is_bound(*edge, id, *to))
+            .collect();
+        for (edge, to) in &bound {
+            self.mark_unbound(*edge, id, *to);
         }
+        // All at once: what they lead to may be a long list, to be worked out anew for each of them.
+        self.take_out(id, &bound);
         for _ in 0..most {
             let Some((edge, from)) = self.places.get(&id).and_then(|it| it.first_bound()) else {
                 return false;
@@ -140,27 +152,29 @@ impl Topology {
         place.is_some_and(|place| place.is_bound(edge, from))
     }
 
-    fn take_out(&mut self, edge: u64, from: u64, to: u64) {
-        let Some(place) = self.places.get_mut(&from) else {
-            return;
-        };
+    /// Removes edges out of a topic: their numbers, and where they lead.
+    fn take_out(&mut self, from: u64, edges: &[(u64, u64)]) {
+        let place = self.places.get_mut(&from).filter(|_| !edges.is_empty());
+        let Some(place) = place else { return };
+        let numbers: BTreeSet<u64> = edges.iter().map(|(edge, _)| *edge).collect();
         let before = place.downs.len();
-        place.downs.retain(|(known, _)| *known != edge);
-        if place.downs.len() == before {
-            return;
-        }
+        place.downs.retain(|(known, _)| !numbers.contains(known));
+        debug_assert_eq!(before - place.downs.len(), edges.len());
         place.downs.shrink_to_fit();
-        let still_there = place.downs.iter().any(|(_, down)| *down == to);
-        if let Some(place) = self.places.get_mut(&to) {
-            if !still_there {
-                place.remove_up(from);
+        let still_there = place.ways_out();
+        for (_, to) in edges {
+            if let Some(place) = self.places.get_mut(to) {
+                if !still_there.contains(to) {
+                    place.remove_up(from);
+                }
+                place.remove_in();
             }
-            place.remove_in();
         }
-        self.changed(from, to);
-        for id in [from, to] {
-            if self.places.get(&id).is_some_and(|place| place.is_bare()) {
-                if let Some(place) = self.places.remove(&id) {
+        let tos: Vec<u64> = edges.iter().map(|(_, to)| *to).collect();
+        self.changed(from, &tos);
+        for id in tos.iter().chain([&from]) {
+            if self.places.get(id).is_some_and(|place| place.is_bare()) {
+                if let Some(place) = self.places.remove(id) {
                     // A publisher may have loaded a route to it: its memory ends after the epoch.
                     epoch::retire(Box::new(place.node), &epoch::pin());
                 }
@@ -168,13 +182,13 @@ impl Topology {
         }
     }
 
-    /// An edge between these two has come or gone: works out anew what depends on it.
-    fn changed(&mut self, from: u64, to: u64) {
+    /// Edges from one topic to some have come or gone: works out anew what depends on them.
+    fn changed(&mut self, from: u64, tos: &[u64]) {
         let mut stale = BTreeSet::from([from]);
-        // Only those downstream of the edge can be in a circle with it: all of them if it closes one now, and
+        // Only those downstream of an edge can be in a circle with it: all of them if it closes one now, and
         // those that have a list if it closed one before.
-        let mut below = self.below(to);
-        below.insert(to);
+        let mut below = self.below(tos);
+        below.extend(tos);
         let closes = below.contains(&from);
         below.retain(|id| closes || self.places.get(id).is_some_and(|place| place.lists));
         below.insert(from);
@@ -183,7 +197,9 @@ impl Topology {
                 stale.insert(id);
             }
         }
-        self.update_matters(to);
+        for to in tos {
+            self.update_matters(*to);
+        }
         self.update_matters(from);
         let mut todo = vec![from];
         let mut seen = BTreeSet::new();
@@ -228,7 +244,7 @@ impl Topology {
         place
             .downs
             .iter()
-            .any(|(_, down)| *down == id || self.below(*down).contains(&id))
+            .any(|(_, down)| *down == id || self.below(&[*down]).contains(&id))
     }
 
     /// Has a topic, and those below it in turn, known to the ones that they have an edge to, if they matter.
@@ -259,7 +275,7 @@ impl Topology {
         let place = self.places.get(&id)?;
         let node = |id: &u64| self.places.get(id).map(|place| Arc::clone(&place.node));
         let route = if place.lists {
-            let below = self.below(id);
+            let below = self.below(&[id]);
             Some(Route::To(
                 below
                     .iter()
@@ -277,10 +293,10 @@ impl Topology {
         Some((Arc::clone(&place.node), route))
     }
 
-    /// Everything downstream of a topic; the topic itself only if it is in a circle.
-    fn below(&self, id: u64) -> BTreeSet<u64> {
+    /// Everything downstream of some topics; these themselves only if one leads to them.
+    fn below(&self, ids: &[u64]) -> BTreeSet<u64> {
         let mut found = BTreeSet::new();
-        let mut todo = vec![id];
+        let mut todo = ids.to_vec();
         while let Some(id) = todo.pop() {
             let Some(place) = self.places.get(&id) else {
                 continue;

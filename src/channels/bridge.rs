@@ -1,0 +1,546 @@
+//! Bridges: who talks to whom. The live object, what it was like at one moment, and the messages about
+//! it.
+
+use super::channel::Channel;
+use super::commit::{Live, Publication, Ready, Step, publish};
+use super::snapshot::ChannelSnapshot;
+use super::telephony::Shared;
+use super::text::text;
+use super::{
+    AmiEvent, BRIDGE_MERGE, BRIDGE_SNAPSHOT, CHANNEL_ENTERED_BRIDGE, CHANNEL_LEFT_BRIDGE,
+    TelephonyError,
+};
+use crate::sync::unmodelled::Arc;
+use crate::{Subject, Topic, json};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::SystemTime;
+
+/// What a bridge was like at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgeSnapshot {
+    /// The id by which it is known.
+    pub uniqueid: String,
+    /// How it mixes.
+    pub technology: String,
+    /// What it is for.
+    pub subclass: String,
+    /// Who made it.
+    pub creator: String,
+    /// What its creator calls it.
+    pub name: String,
+    /// The channel whose video is shown, or nothing.
+    pub video_source_id: String,
+    /// The ids of the channels that are in it.
+    pub channels: BTreeSet<String>,
+    /// Features, as bits.
+    pub feature_flags: u32,
+    /// What it can do, as bits; the lowest one: it only holds its channels.
+    pub capabilities: u32,
+    /// How many channels are in it.
+    pub num_channels: usize,
+    /// How many of them are active.
+    pub num_active: usize,
+    /// Whose video is shown.
+    pub video_mode: VideoMode,
+    /// When it was made.
+    pub creation_time: SystemTime,
+    /// Its variables: names and values.
+    pub variables: Vec<(String, String)>,
+}
+
+/// Whose video a bridge shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum VideoMode {
+    /// Nobody's.
+    #[default]
+    None,
+    /// That of one channel.
+    Single,
+    /// That of who talks.
+    Talker,
+    /// Everybody gets the streams that they want.
+    Sfu,
+}
+
+impl VideoMode {
+    /// Its name in JSON and AMI.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Single => "single",
+            Self::Talker => "talker",
+            Self::Sfu => "sfu",
+        }
+    }
+}
+
+/// The bit of `capabilities` that says that a bridge holds its channels, and mixes nothing.
+const HOLDING: u32 = 1;
+
+impl BridgeSnapshot {
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let holds = self.capabilities & HOLDING != 0;
+        let mut value = json!({
+            "id": self.uniqueid,
+            "technology": self.technology,
+            "bridge_type": if holds { "holding" } else { "mixing" },
+            "bridge_class": self.subclass,
+            "creator": self.creator,
+            "name": self.name,
+            "channels": self.channels,
+            "creationtime": json::system_time(self.creation_time),
+            "video_mode": self.video_mode.name(),
+        });
+        if !self.video_source_id.is_empty() {
+            value["video_source_id"] = (*self.video_source_id).into();
+        }
+        if !self.variables.is_empty() {
+            let variables = self.variables.iter().cloned();
+            value["bridgevars"] = variables.collect();
+        }
+        value
+    }
+
+    /// As the lines that AMI has for a bridge, each key begun with `prefix`.
+    pub fn ami_fields(&self, event: AmiEvent, prefix: &str) -> AmiEvent {
+        let known = |text: &str| match text {
+            "" => String::from("<unknown>"),
+            text => text.into(),
+        };
+        let mut event = event
+            .prefixed(prefix, "BridgeUniqueid", &self.uniqueid)
+            .prefixed(prefix, "BridgeType", &self.subclass)
+            .prefixed(prefix, "BridgeTechnology", &self.technology)
+            .prefixed(prefix, "BridgeCreator", known(&self.creator))
+            .prefixed(prefix, "BridgeName", known(&self.name))
+            .prefixed(prefix, "BridgeNumChannels", self.num_channels)
+            .prefixed(prefix, "BridgeVideoSourceMode", self.video_mode.name());
+        if !self.video_source_id.is_empty() {
+            event = event.prefixed(prefix, "BridgeVideoSource", &self.video_source_id);
+        }
+        event
+    }
+
+    /// As a sanitizer sees it: a `bridge`, known by its id, with this snapshot.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        Subject::new("bridge", &self.uniqueid).with_snapshot(self)
+    }
+}
+
+/// A change of a bridge: what its snapshots tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgeUpdate {
+    /// The last snapshot that was published before; none if this is the first.
+    pub old: Option<Arc<BridgeSnapshot>>,
+    /// The bridge as it is; none if it has ended.
+    pub new: Option<Arc<BridgeSnapshot>>,
+}
+
+/// What happened in a bridge, and to which channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BridgeBlob {
+    /// The bridge.
+    pub bridge: Arc<BridgeSnapshot>,
+    /// The channel, if it is about one.
+    pub channel: Option<Arc<ChannelSnapshot>>,
+    /// Whatever else there is to say.
+    pub data: Value,
+}
+
+/// Two bridges became one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgeMerge {
+    /// The one that is left.
+    pub to: Arc<BridgeSnapshot>,
+    /// The one whose channels went there.
+    pub from: Arc<BridgeSnapshot>,
+}
+
+/// A live bridge. Handles of it are clones; it ends by [`Bridge::end`], or when the last one is dropped.
+///
+/// ```
+/// use stasis_bus::Bus;
+/// use stasis_bus::channels::{CHANNEL_ENTERED_BRIDGE, Telephony};
+///
+/// let bus = Bus::new()?;
+/// let telephony = Telephony::new(&bus)?;
+/// let mut events =
+///     telephony.bridge_topic_all().subscribe().accept(&CHANNEL_ENTERED_BRIDGE).receiver()?;
+/// let alice = telephony.channel("1700000000.1", "PJSIP/alice-00000001")?;
+/// let bridge = telephony.bridge("b1")?;
+/// bridge.enter(&alice)?;
+///
+/// let message = events.recv()?;
+/// let entered = message.payload(&CHANNEL_ENTERED_BRIDGE).unwrap();
+/// assert_eq!(entered.bridge.num_channels, 1);
+/// assert_eq!(entered.channel.as_ref().map(|channel| &*channel.bridge.id), Some("b1"));
+/// assert_eq!(telephony.bridge_by_id("B1").as_ref(), Some(&entered.bridge));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Bridge {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    topic: Topic,
+    id: Box<str>,
+    is_visible: bool,
+    live: Live<BridgeSnapshot>,
+}
+
+/// What is published beside the state.
+#[derive(Clone, Copy)]
+enum Beside<'a> {
+    Nothing,
+    /// Before it.
+    Entered(&'a Arc<ChannelSnapshot>),
+    /// After it.
+    Left(&'a Arc<ChannelSnapshot>),
+}
+
+impl Bridge {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        uniqueid: String,
+        is_visible: bool,
+    ) -> Result<Self, TelephonyError> {
+        let topic = shared.reserve(&shared.bridges, &shared.topics.bridges, &uniqueid)?;
+        let first = BridgeSnapshot {
+            uniqueid: uniqueid.clone(),
+            technology: String::new(),
+            subclass: String::new(),
+            creator: String::new(),
+            name: String::new(),
+            video_source_id: String::new(),
+            channels: BTreeSet::new(),
+            feature_flags: 0,
+            capabilities: 0,
+            num_channels: 0,
+            num_active: 0,
+            video_mode: VideoMode::None,
+            creation_time: SystemTime::now(),
+            variables: Vec::new(),
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared: Arc::clone(shared),
+                topic,
+                id: uniqueid.into(),
+                is_visible,
+                live: Live::new(first),
+            }),
+        })
+    }
+
+    /// The id by which it is known.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    /// Its topic, `bridge:<id>`, which forwards to that of all bridges.
+    #[must_use]
+    pub fn topic(&self) -> &Topic {
+        &self.inner.topic
+    }
+
+    /// True if it may be seen.
+    #[must_use]
+    pub fn is_visible(&self) -> bool {
+        self.inner.is_visible
+    }
+
+    /// The bridge as it is.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<BridgeSnapshot> {
+        self.inner.live.latest()
+    }
+
+    /// True once it has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.inner.live.is_ended()
+    }
+
+    /// Publishes the bridge for the first time. Later changes are published as they are made.
+    ///
+    /// # Errors
+    /// [`TelephonyError::BridgeEnded`], and what publish has to say.
+    pub fn publish(&self) -> Result<Publication, TelephonyError> {
+        self.change(|_| Ok(()))
+    }
+
+    /// Says how it mixes, and what it can do, as bits.
+    ///
+    /// # Errors
+    /// As [`Bridge::publish`].
+    pub fn set_technology(
+        &self,
+        technology: impl AsRef<[u8]>,
+        capabilities: u32,
+    ) -> Result<Publication, TelephonyError> {
+        let technology = text(technology);
+        self.change(|bridge| {
+            bridge.technology.clone_from(&technology);
+            bridge.capabilities = capabilities;
+            Ok(())
+        })
+    }
+
+    /// Says who made it, what for, and by what name.
+    ///
+    /// # Errors
+    /// As [`Bridge::publish`].
+    pub fn set_creator(
+        &self,
+        creator: impl AsRef<[u8]>,
+        name: impl AsRef<[u8]>,
+        subclass: impl AsRef<[u8]>,
+    ) -> Result<Publication, TelephonyError> {
+        let (creator, name, subclass) = (text(creator), text(name), text(subclass));
+        self.change(|bridge| {
+            bridge.creator.clone_from(&creator);
+            bridge.name.clone_from(&name);
+            bridge.subclass.clone_from(&subclass);
+            Ok(())
+        })
+    }
+
+    /// Says whose video is shown.
+    ///
+    /// # Errors
+    /// As [`Bridge::publish`].
+    pub fn set_video(
+        &self,
+        mode: VideoMode,
+        source_id: impl AsRef<[u8]>,
+    ) -> Result<Publication, TelephonyError> {
+        let source_id = text(source_id);
+        self.change(|bridge| {
+            bridge.video_mode = mode;
+            bridge.video_source_id.clone_from(&source_id);
+            Ok(())
+        })
+    }
+
+    /// Sets a variable.
+    ///
+    /// # Errors
+    /// As [`Bridge::publish`], and [`TelephonyError::Empty`] or [`TelephonyError::TooLong`] for its name.
+    pub fn set_variable(
+        &self,
+        name: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Publication, TelephonyError> {
+        let name = super::text::id("variable's name", name)?;
+        let value = text(value);
+        self.change(|bridge| {
+            let mut variables = bridge.variables.iter_mut();
+            match variables.find(|(own, _)| *own == name) {
+                Some((_, old)) => old.clone_from(&value),
+                None => bridge.variables.push((name.clone(), value.clone())),
+            }
+            Ok(())
+        })
+    }
+
+    /// A channel enters. First it is said that it has entered, then what the bridge is like now; both on
+    /// the bridge's topic, and nothing of this bridge comes between.
+    ///
+    /// # Errors
+    /// [`TelephonyError::AlreadyInBridge`], [`TelephonyError::ChannelEnded`],
+    /// [`TelephonyError::BridgeEnded`] and what publish has to say.
+    pub fn enter(&self, channel: &Channel) -> Result<(), TelephonyError> {
+        if channel.has_ended() {
+            return Err(TelephonyError::ChannelEnded);
+        }
+        if self.has_ended() {
+            return Err(TelephonyError::BridgeEnded);
+        }
+        if self.snapshot().channels.contains(channel.id()) {
+            return Err(TelephonyError::AlreadyInBridge);
+        }
+        if self.inner.is_visible {
+            channel.set_bridge(self.id());
+            channel.publish()?;
+        }
+        let snapshot = channel.snapshot_or_current();
+        let entered = self
+            .inner
+            .change(false, Beside::Entered(&snapshot), |bridge| {
+                if !bridge.channels.insert(snapshot.id().into()) {
+                    return Err(TelephonyError::AlreadyInBridge);
+                }
+                bridge.count();
+                Ok(())
+            });
+        if let Err(TelephonyError::BridgeEnded) = entered {
+            // It ended in between.
+            channel.set_bridge("");
+            channel.publish()?;
+        }
+        entered.map(|_| ())
+    }
+
+    /// A channel leaves. First it is said what the bridge is like now, then that the channel has left.
+    /// Legal for channels that have ended.
+    ///
+    /// # Errors
+    /// [`TelephonyError::NotInBridge`], [`TelephonyError::BridgeEnded`], and what publish has to say.
+    pub fn leave(&self, channel: &Channel) -> Result<(), TelephonyError> {
+        if !self.snapshot().channels.contains(channel.id()) {
+            return Err(TelephonyError::NotInBridge);
+        }
+        if self.inner.is_visible && !channel.has_ended() {
+            channel.set_bridge("");
+            match channel.publish() {
+                Ok(_) | Err(TelephonyError::ChannelEnded) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let snapshot = channel.snapshot_or_current();
+        let left = self.inner.change(false, Beside::Left(&snapshot), |bridge| {
+            if !bridge.channels.remove(snapshot.id()) {
+                return Err(TelephonyError::NotInBridge);
+            }
+            bridge.count();
+            Ok(())
+        });
+        left.map(|_| ())
+    }
+
+    /// Tells all, on the topic of all bridges, that the channels of `from` come here. The channels
+    /// themselves leave and enter by [`Bridge::leave`] and [`Bridge::enter`].
+    ///
+    /// # Errors
+    /// [`TelephonyError::SameBridge`], [`TelephonyError::BridgeEnded`], and what publish has to say.
+    pub fn merge(&self, from: &Bridge) -> Result<(), TelephonyError> {
+        if Arc::ptr_eq(&self.inner, &from.inner) {
+            return Err(TelephonyError::SameBridge);
+        }
+        if self.has_ended() || from.has_ended() {
+            return Err(TelephonyError::BridgeEnded);
+        }
+        if !self.is_visible() || !from.is_visible() {
+            return Ok(());
+        }
+        let merge = BridgeMerge {
+            to: self.snapshot(),
+            from: from.snapshot(),
+        };
+        let shared = &self.inner.shared;
+        publish(&shared.topics.bridges, shared.message(&BRIDGE_MERGE, merge))
+    }
+
+    /// Publishes that it is no more; nothing follows that.
+    ///
+    /// # Errors
+    /// [`TelephonyError::BridgeEnded`] if it has ended already, and what publish has to say; it has ended
+    /// then all the same.
+    pub fn end(&self) -> Result<(), TelephonyError> {
+        self.inner.end()
+    }
+
+    fn change(
+        &self,
+        change: impl Fn(&mut BridgeSnapshot) -> Result<(), TelephonyError>,
+    ) -> Result<Publication, TelephonyError> {
+        self.inner.change(false, Beside::Nothing, change)
+    }
+}
+
+impl BridgeSnapshot {
+    fn count(&mut self) {
+        self.num_channels = self.channels.len();
+        self.num_active = self.channels.len();
+    }
+}
+
+impl Inner {
+    fn change(
+        &self,
+        is_last: bool,
+        beside: Beside<'_>,
+        change: impl Fn(&mut BridgeSnapshot) -> Result<(), TelephonyError>,
+    ) -> Result<Publication, TelephonyError> {
+        let changed = self.live.commit(
+            is_last,
+            || TelephonyError::BridgeEnded,
+            |latest, announced| {
+                let mut new = latest.clone();
+                change(&mut new)?;
+                let is_news = is_last || !announced || new != *latest;
+                Ok(is_news.then_some(new))
+            },
+            |step| self.ready(step, is_last, beside),
+            |new| {
+                if is_last {
+                    self.shared.bridges.remove_if(&self.id, |_| true);
+                } else if self.is_visible {
+                    self.shared.bridges.store(&self.id, new);
+                }
+            },
+        )?;
+        Ok(if changed && self.is_visible {
+            Publication::Published
+        } else {
+            Publication::Unchanged
+        })
+    }
+
+    fn ready(&self, step: Step<'_, BridgeSnapshot>, is_last: bool, beside: Beside<'_>) -> Ready {
+        if !self.is_visible || (is_last && step.old.is_none()) {
+            return Ready::default();
+        }
+        let update = BridgeUpdate {
+            old: step.old.cloned(),
+            new: (!is_last).then(|| Arc::clone(step.new)),
+        };
+        let state = self.shared.message(&BRIDGE_SNAPSHOT, update);
+        let blob = |channel: &Arc<ChannelSnapshot>| BridgeBlob {
+            bridge: Arc::clone(step.new),
+            channel: Some(Arc::clone(channel)),
+            data: Value::Null,
+        };
+        let ready = Ready::default();
+        match beside {
+            Beside::Nothing => ready.with(&self.topic, state),
+            Beside::Entered(channel) => {
+                let entered = self.shared.message(&CHANNEL_ENTERED_BRIDGE, blob(channel));
+                ready.with(&self.topic, entered).with(&self.topic, state)
+            }
+            Beside::Left(channel) => {
+                let left = self.shared.message(&CHANNEL_LEFT_BRIDGE, blob(channel));
+                ready.with(&self.topic, state).with(&self.topic, left)
+            }
+        }
+    }
+
+    fn end(&self) -> Result<(), TelephonyError> {
+        self.change(true, Beside::Nothing, |_| Ok(())).map(|_| ())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // It may have ended; else nobody is left to be told what went wrong.
+        let _ = self.end();
+    }
+}
+
+impl fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}

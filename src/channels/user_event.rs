@@ -1,0 +1,136 @@
+//! User events about channels, bridges and endpoints.
+
+use super::bridge::BridgeSnapshot;
+use super::channel::Channel;
+use super::endpoint::EndpointSnapshot;
+use super::snapshot::ChannelSnapshot;
+use super::telephony::Telephony;
+use super::{AmiEvent, TelephonyError, USER_EVENT};
+use crate::Rendering;
+use crate::json::{Object, UserEvent};
+use crate::sync::unmodelled::Arc;
+use serde_json::Value;
+use std::any::Any;
+
+/// What a [`UserEvent`] of telephony can be about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventObject {
+    /// A channel.
+    Channel(Arc<ChannelSnapshot>),
+    /// A bridge.
+    Bridge(Arc<BridgeSnapshot>),
+    /// An endpoint.
+    Endpoint(Arc<EndpointSnapshot>),
+}
+
+impl From<Arc<ChannelSnapshot>> for EventObject {
+    fn from(channel: Arc<ChannelSnapshot>) -> Self {
+        Self::Channel(channel)
+    }
+}
+
+impl From<Arc<BridgeSnapshot>> for EventObject {
+    fn from(bridge: Arc<BridgeSnapshot>) -> Self {
+        Self::Bridge(bridge)
+    }
+}
+
+impl From<Arc<EndpointSnapshot>> for EventObject {
+    fn from(endpoint: Arc<EndpointSnapshot>) -> Self {
+        Self::Endpoint(endpoint)
+    }
+}
+
+impl Object for EventObject {
+    fn kind(&self) -> &str {
+        match self {
+            Self::Channel(_) => "channel",
+            Self::Bridge(_) => "bridge",
+            Self::Endpoint(_) => "endpoint",
+        }
+    }
+
+    fn id(&self) -> &str {
+        match self {
+            Self::Channel(channel) => channel.id(),
+            Self::Bridge(bridge) => &bridge.uniqueid,
+            Self::Endpoint(endpoint) => &endpoint.id,
+        }
+    }
+
+    fn snapshot(&self) -> &dyn Any {
+        match self {
+            Self::Channel(channel) => &**channel,
+            Self::Bridge(bridge) => &**bridge,
+            Self::Endpoint(endpoint) => &**endpoint,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Channel(channel) => channel.to_json(),
+            Self::Bridge(bridge) => bridge.to_json(),
+            Self::Endpoint(endpoint) => endpoint.to_json(),
+        }
+    }
+}
+
+/// The event's own fields, then its objects: channels and bridges with their lines, the second one of a
+/// kind and those after it with their number before each key. Endpoints are not in it.
+pub(super) fn ami(event: &UserEvent<EventObject>, rendering: &Rendering<'_>) -> Option<String> {
+    let mut text = AmiEvent::new("UserEvent");
+    let (mut channels, mut bridges) = (0_usize, 0_usize);
+    for object in event.objects() {
+        let subject = crate::Subject::new(object.kind(), object.id());
+        if rendering.leaves_out(&subject.with_snapshot(object.snapshot())) {
+            continue;
+        }
+        match object {
+            EventObject::Channel(channel) => {
+                channels += 1;
+                text = channel.ami_fields(text, &prefix("Chan", channels));
+            }
+            EventObject::Bridge(bridge) => {
+                bridges += 1;
+                text = bridge.ami_fields(text, &prefix("Bridge", bridges));
+            }
+            EventObject::Endpoint(_) => {}
+        }
+    }
+    text = text.field("UserEvent", event.name());
+    let fields = event.data().as_object();
+    for (key, value) in fields.into_iter().flatten() {
+        text = match value {
+            Value::String(value) => text.field(key, value),
+            value => text.field(key, value),
+        };
+    }
+    Some(text.finish())
+}
+
+fn prefix(kind: &str, number: usize) -> String {
+    if number < 2 {
+        String::new()
+    } else {
+        format!("{kind}{number}")
+    }
+}
+
+impl Telephony {
+    /// Publishes a user event, on the topic of the channel that it came from, or on that of all channels.
+    ///
+    /// # Errors
+    /// [`TelephonyError::ChannelEnded`], and what publish has to say.
+    pub fn publish_user_event(
+        &self,
+        from: Option<&Channel>,
+        event: UserEvent<EventObject>,
+    ) -> Result<(), TelephonyError> {
+        match from {
+            Some(channel) => channel
+                .inner
+                .tell(|_| self.shared().message(&USER_EVENT, event.clone())),
+            None => self.publish_global(&USER_EVENT, event),
+        }
+    }
+}
