@@ -6,6 +6,7 @@ use super::builder::Rule;
 use super::entry::{Book, Entry, Seen};
 use super::shared::{Left, Shared, Verdict};
 use super::update::{CACHE_CLEAR, CACHE_UPDATE, CacheClear, CacheUpdate, Clear};
+use crate::epoch;
 use crate::message::{KeyRef, Message, Origin, TypeInfo};
 use crate::sync::unmodelled::Arc;
 use crate::topic::{Offered, PublishError, Topic};
@@ -51,7 +52,7 @@ enum Tried {
 #[derive(Default)]
 struct Made {
     /// A mailbox that fails when full has shed its update; its owner is told by a gap notice.
-    offered: Offered,
+    offered: Option<Offered>,
     /// By a topic that is closed.
     refused: Vec<PublishError>,
     left: Left,
@@ -210,6 +211,8 @@ impl Announcer {
                 self.topic.stage(update).ok()
             });
         }
+        // Once for all that is looked up until the lock is open again; no code of the user's runs until then.
+        let _pinned = epoch::pin();
         let mut book = change.entry.book.lock();
         self.shared.begin(&mut book);
         if book.is_gone || seen.is_some_and(|seen| seen.version != book.version) {
@@ -225,7 +228,7 @@ impl Announcer {
         } else {
             made.left = self.apply(change, &mut book);
             for staged in staged.into_iter().flatten() {
-                staged.offer_into(&mut made.offered);
+                staged.offer_into(made.offered.get_or_insert_default());
             }
             Tried::Made
         };
@@ -268,8 +271,9 @@ impl Announcer {
             version: book.aggregate_version,
         });
         for update in [Some(update), end_of_aggregate].into_iter().flatten() {
-            let offered = stage.offer_into(CACHE_UPDATE.message(update), &mut made.offered);
-            made.refused.extend(offered.err());
+            let offered = made.offered.get_or_insert_default();
+            let refused = stage.offer_into(CACHE_UPDATE.message(update), offered);
+            made.refused.extend(refused.err());
         }
         Tried::Made
     }
