@@ -6,7 +6,6 @@ use super::builder::Rule;
 use super::entry::{Book, Entry, Seen};
 use super::shared::{Left, Shared, Verdict};
 use super::update::{CACHE_CLEAR, CACHE_UPDATE, CacheClear, CacheUpdate, Clear};
-use crate::epoch;
 use crate::message::{KeyRef, Message, Origin, TypeInfo};
 use crate::sync::unmodelled::Arc;
 use crate::topic::{Offered, PublishError, Topic};
@@ -211,8 +210,6 @@ impl Announcer {
                 self.topic.stage(update).ok()
             });
         }
-        // Once for all that is looked up until the lock is open again; no code of the user's runs until then.
-        let _pinned = epoch::pin();
         let mut book = change.entry.book.lock();
         self.shared.begin(&mut book);
         if book.is_gone || seen.is_some_and(|seen| seen.version != book.version) {
