@@ -31,7 +31,7 @@ fn dispatch_all(receiver: &mut Receiver, dispatcher: &mut Dispatcher) {
 
 #[test]
 fn a_route_is_added_while_its_type_is_published() {
-    phased("router_routes, added", 1, || {
+    phased("router_routes, added", 6, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("topic").unwrap();
         let (mut receiver, mut dispatcher) = Router::builder().receiver(topic.subscribe()).unwrap();
@@ -57,7 +57,7 @@ fn a_route_is_added_while_its_type_is_published() {
 
 #[test]
 fn a_route_is_removed_while_its_type_is_published() {
-    phased("router_routes, removed", 1, || {
+    phased("router_routes, removed", 40, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("topic").unwrap();
         let journal = Journal::new();
@@ -84,7 +84,7 @@ fn a_route_is_removed_while_its_type_is_published() {
 
 #[test]
 fn a_removed_handler_is_gone_when_its_removal_is_handled() {
-    phased("router_routes, gone", 1, || {
+    phased("router_routes, gone", 54, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("topic").unwrap();
         let journal = Journal::new();
