@@ -345,8 +345,7 @@ impl Listing {
         };
         let general = change(&self.general, from.general, to.general);
         let slow = change(self.slow(), from.slow, to.slow);
-        let mut change_typed =
-            |id: u32, list: &List| change(list, from.ids.contains(&id), to.ids.contains(&id));
+        let mut change_typed = |id: u32, list: &List| change(list, from.has(id), to.has(id));
         let mut by_type: Vec<(u32, List)> = self
             .by_type
             .iter()
@@ -377,11 +376,16 @@ impl Listing {
 struct Spots {
     general: bool,
     slow: bool,
-    /// The numbers of the types.
+    /// The numbers of the types, sorted.
     ids: SmallVec<[u32; 4]>,
 }
 
 impl Spots {
+    /// A router may have a thousand of them, and so has the topic then.
+    fn has(&self, id: u32) -> bool {
+        self.ids.binary_search(&id).is_ok()
+    }
+
     fn of(subscriber: &Subscriber, accepted: Accepted<'_>) -> Self {
         if subscriber.is_slow {
             return Self {
@@ -395,6 +399,7 @@ impl Spots {
         if accepted.is_some() && ids.is_empty() {
             ids.push(NO_TYPE);
         }
+        ids.sort_unstable();
         Self {
             general: accepted.is_none(),
             slow: false,
