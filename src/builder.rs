@@ -126,6 +126,9 @@ impl BusBuilder {
         if self.message_budget == 0 {
             return Err(BuildError::ZeroBudget);
         }
+        if self.origin == Origin::AGGREGATE {
+            return Err(BuildError::AggregateOrigin);
+        }
         let own = [FINAL.name(), GAP.name(), CHANGE.name()];
         if let Some(name) = self
             .declined

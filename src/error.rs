@@ -23,6 +23,8 @@ pub enum BuildError {
     },
     /// A budget of no queued messages would shed every message that is spilled.
     ZeroBudget,
+    /// [`Origin::AGGREGATE`](crate::Origin::AGGREGATE) stands for nobody in particular, so nobody can be it.
+    AggregateOrigin,
     /// One of the bus's own message types, which cannot be declined (L2).
     DeclinedControlType {
         /// The name of that type.
@@ -38,6 +40,9 @@ impl fmt::Display for BuildError {
                 write!(f, "{asked} workers asked for, at most {limit} are possible")
             }
             Self::ZeroBudget => f.write_str("the budget of queued messages must not be zero"),
+            Self::AggregateOrigin => {
+                f.write_str("the origin of aggregates stands for nobody, so no bus can have it")
+            }
             Self::DeclinedControlType { name } => {
                 write!(
                     f,

@@ -1,5 +1,5 @@
-//! Aggregates: one message made of the snapshots that several origins have of one key, such as the state of a
-//! line that is known on several machines (C5).
+//! Aggregates: one message made of the snapshots that several origins have of one key, such as the state
+//! of a line that is known on several machines (C5).
 
 use super::announcer::Announcer;
 use super::builder::Rule;
@@ -113,9 +113,11 @@ fn view(entry: &Entry) -> Option<View> {
 
 /// Makes the aggregate of a key anew, unless somebody else has. It is installed if no other was since the
 /// view was taken: a newer snapshot may have come, but then its publisher comes here after us, and what
-/// is announced goes from older views to newer ones. So whoever has to begin again was overtaken by somebody
-/// who has installed one.
-pub(super) fn renew(rule: &Rule, entry: &Entry, announcer: &Announcer) {
+/// is announced goes from older views to newer ones. So whoever has to begin again was overtaken by
+/// somebody who has installed one.
+///
+/// Without an announcer nobody is told: the caching topic has gone.
+pub(super) fn renew(rule: &Rule, entry: &Entry, announcer: Option<&Announcer>) {
     let Some(calculate) = &rule.aggregate else {
         return;
     };
@@ -128,12 +130,7 @@ pub(super) fn renew(rule: &Rule, entry: &Entry, announcer: &Announcer) {
         let installed = if is_new {
             install(entry, &view, calculated.flatten(), announcer)
         } else {
-            let mut book = entry.book.lock();
-            let is_next = !book.is_gone && book.aggregated == view.aggregated;
-            if is_next {
-                book.aggregated = view.version;
-            }
-            is_next || book.is_gone
+            keep(entry, &view)
         };
         if installed {
             return;
@@ -141,40 +138,72 @@ pub(super) fn renew(rule: &Rule, entry: &Entry, announcer: &Announcer) {
     }
 }
 
+/// The aggregate stays as it is. False if it is too late for that.
+fn keep(entry: &Entry, view: &View) -> bool {
+    let mut book = entry.book.lock();
+    let is_next = !book.is_gone && book.aggregated == view.aggregated;
+    if is_next {
+        book.aggregated = view.version;
+    }
+    is_next || book.is_gone
+}
+
 /// Stores and announces an aggregate. False if it is too late for that.
-fn install(entry: &Entry, view: &View, new: Option<Message>, announcer: &Announcer) -> bool {
-    // Filters and key functions of those who hear of it run now; what they were told may turn out to be void.
+fn install(
+    entry: &Entry,
+    view: &View,
+    new: Option<Message>,
+    announcer: Option<&Announcer>,
+) -> bool {
+    loop {
+        // Filters and key functions of those who hear of it run now; what they were told may turn out to
+        // be void.
+        let staged = announcer.map(|announcer| stage(entry, view, new.as_ref(), announcer));
+        let mut staged = staged.unwrap_or_default();
+        let mut book = entry.book.lock();
+        if book.is_gone || book.aggregated != view.aggregated {
+            // What was made and staged is the user's, and is dropped without the lock.
+            drop(book);
+            return false;
+        }
+        if !staged.iter().flatten().all(Staged::is_current) {
+            drop(book);
+            continue;
+        }
+        debug_assert_eq!(book.aggregate_version, view.aggregate_version);
+        book.aggregate_version += 1;
+        book.aggregated = view.version;
+        let old = entry.aggregate.replace(new);
+        let mut offered = Offered::default();
+        for staged in staged.iter_mut().filter_map(Option::take) {
+            staged.offer_into(&mut offered);
+        }
+        drop(book);
+        drop(old);
+        let _ = offered.settle();
+        return true;
+    }
+}
+
+fn stage(
+    entry: &Entry,
+    view: &View,
+    new: Option<&Message>,
+    announcer: &Announcer,
+) -> [Option<Staged>; 2] {
     let original = new
-        .clone()
         .filter(|_| announcer.publishes_aggregates())
-        .and_then(|new| announcer.original.stage(new).ok());
+        .and_then(|new| announcer.original.stage(new.clone()).ok());
     let update = CacheUpdate {
         info: entry.info,
         key: entry.place.key.clone(),
         origin: Origin::AGGREGATE,
         old: view.old.clone(),
-        new: new.clone(),
+        new: new.cloned(),
         version: view.aggregate_version + 1,
     };
-    let update = announcer.topic.stage(CACHE_UPDATE.message(update)).ok();
-    let offered = {
-        let mut book = entry.book.lock();
-        let is_next = !book.is_gone && book.aggregated == view.aggregated;
-        is_next.then(|| {
-            debug_assert_eq!(book.aggregate_version, view.aggregate_version);
-            book.aggregate_version += 1;
-            book.aggregated = view.version;
-            let old = entry.aggregate.replace(new);
-            let offered = [original, update].map(|staged| staged.map(Staged::offer));
-            (old, offered)
-        })
-    };
-    let Some((old, offered)) = offered else {
-        return false;
-    };
-    drop(old);
-    for offered in offered.into_iter().flatten() {
-        let _ = Offered::settle(offered);
-    }
-    true
+    [
+        original,
+        announcer.topic.stage(CACHE_UPDATE.message(update)).ok(),
+    ]
 }

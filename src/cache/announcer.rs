@@ -1,5 +1,5 @@
-//! Storing and announcing, as one step for each key: whatever publishers do at the same time, the updates of
-//! a key come in the order of its stores, and after them (C2, C3).
+//! Storing and announcing, as one step for each key: whatever publishers do at the same time, the updates
+//! of a key come in the order of its stores, and after them (C2, C3).
 
 use super::aggregate;
 use super::builder::Rule;
@@ -8,7 +8,7 @@ use super::shared::{Left, Shared, Verdict};
 use super::update::{CACHE_CLEAR, CACHE_UPDATE, CacheClear, CacheUpdate, Clear};
 use crate::message::{KeyRef, Message, Origin, TypeInfo};
 use crate::sync::unmodelled::Arc;
-use crate::topic::{Offered, PublishError, Topic};
+use crate::topic::{Offered, PublishError, Staged, Topic};
 use std::fmt;
 
 /// What a caching topic is made of: where messages come from, where they are kept, and where that is
@@ -46,8 +46,8 @@ enum Tried {
     NotPlain,
 }
 
-/// What is left to be done without the lock when a change is made: done as it is dropped. Filled in place and
-/// never moved: it is big.
+/// What is left to be done without the lock when a change is made: done as it is dropped. Filled in place
+/// and never moved: it is big.
 #[derive(Default)]
 struct Made {
     /// A mailbox that fails when full has shed its update; its owner is told by a gap notice.
@@ -74,7 +74,8 @@ impl Announcer {
                 self.store(rule, key, origin, message);
             }
             Verdict::NotCacheable if self.shared.passes_uncacheable => {
-                if message.origin() != Origin::AGGREGATE {
+                let is_update = message.is(&CACHE_UPDATE);
+                if message.origin() != Origin::AGGREGATE && !is_update {
                     let _ = self.topic.publish(message.clone());
                 }
             }
@@ -132,7 +133,7 @@ impl Announcer {
             match tried {
                 Tried::Made => {
                     if let Some(rule) = rule {
-                        aggregate::renew(rule, &entry, self);
+                        aggregate::renew(rule, &entry, Some(self));
                     }
                     return;
                 }
@@ -149,6 +150,10 @@ impl Announcer {
         key: KeyRef<'_>,
         origin: Origin,
     ) -> bool {
+        if origin == Origin::AGGREGATE {
+            // It is made of snapshots, and goes with them.
+            return false;
+        }
         loop {
             // Not made for this: if it is not there, it is not cached.
             let Some(entry) = self.shared.find(info, key) else {
@@ -181,7 +186,7 @@ impl Announcer {
             match tried {
                 Tried::Made => {
                     if let Some(rule) = self.shared.rule(entry.info).filter(|_| !is_gone) {
-                        aggregate::renew(rule, entry, self);
+                        aggregate::renew(rule, entry, Some(self));
                     }
                     return true;
                 }
@@ -193,8 +198,8 @@ impl Announcer {
         }
     }
 
-    /// Makes the change and offers its updates, if the entry is as it was `seen`. If somebody's filter has to
-    /// be run first, that is done for what the updates will be then.
+    /// Makes the change and offers its updates, if the entry is as it was `seen`. If somebody's filter
+    /// has to be run first, that is done for what the updates will be then.
     fn make(
         self: &Arc<Self>,
         change: &Change<'_>,
@@ -212,7 +217,13 @@ impl Announcer {
         }
         let mut book = change.entry.book.lock();
         self.shared.begin(&mut book);
-        if book.is_gone || seen.is_some_and(|seen| seen.version != book.version) {
+        let is_stale = |seen: &Seen| {
+            seen.version != book.version || seen.aggregate_version != book.aggregate_version
+        };
+        if book.is_gone
+            || seen.is_some_and(is_stale)
+            || !staged.iter().flatten().all(Staged::is_current)
+        {
             drop(book);
             return Tried::Again;
         }
@@ -242,7 +253,8 @@ impl Announcer {
         book: &mut Book,
         made: &mut Made,
     ) -> Tried {
-        // Looked at before the store: who lists a filter later has seen no update of this key before ours.
+        // Looked at before the store: who lists a filter later has seen no update of this key before
+        // ours.
         let Some(stage) = self.topic.try_stage() else {
             return Tried::NotPlain;
         };
@@ -277,17 +289,15 @@ impl Announcer {
 
     /// Stores. The store comes first, the offers after it (C2).
     fn apply(self: &Arc<Self>, change: &Change<'_>, book: &mut Book) -> Left {
-        if !std::ptr::eq(book.announcer.as_ptr(), Arc::as_ptr(self)) {
-            book.announcer = Arc::downgrade(self);
-        }
+        book.stored_by(change.origin, self, change.new.is_some());
         let new = change.new.cloned();
         self.shared.apply(change.entry, change.origin, new, book)
     }
 }
 
 impl Change<'_> {
-    /// What is to be announced if it is made when the entry is as it was `seen`: the change, and the end of
-    /// the aggregate if no snapshot is left.
+    /// What is to be announced if it is made when the entry is as it was `seen`: the change, and the end
+    /// of the aggregate if no snapshot is left.
     fn updates(&self, seen: Seen) -> (CacheUpdate, Option<CacheUpdate>) {
         let update = |origin, old, new, version| CacheUpdate {
             info: self.entry.info,

@@ -66,9 +66,7 @@ impl CacheBuilder {
     ) -> Self {
         let info = message_type.info();
         if self.rules.iter().any(|rule| rule.info == info) {
-            self.wrong
-                .get_or_insert(CacheError::DuplicateType { name: info.name() });
-            return self;
+            return self.again(info);
         }
         self.rules.push(Rule {
             info,
@@ -104,7 +102,11 @@ impl CacheBuilder {
         message_type: &MessageType<T>,
         is_same: impl Fn(&T, &T) -> bool + Send + Sync + 'static,
     ) -> Self {
-        if let Some(rule) = self.rule(message_type.info()) {
+        let info = message_type.info();
+        if self.rule(info).is_some_and(|rule| rule.is_same.is_some()) {
+            return self.again(info);
+        }
+        if let Some(rule) = self.rule(info) {
             rule.is_same = Some(Box::new(move |old, new| {
                 let both = old.get::<T>().zip(new.get::<T>());
                 both.is_some_and(|(old, new)| is_same(old, new))
@@ -114,15 +116,19 @@ impl CacheBuilder {
     }
 
     /// Makes an aggregate over the snapshots that all origins have of one key (C5). `calculate` runs on
-    /// publishers' threads, without any lock, after each change of the key; if several come at once, perhaps
-    /// once for them all. What it makes is published on the topic that is cached, with
+    /// publishers' threads, without any lock, after each change of the key; if several come at once,
+    /// perhaps once for them all. What it makes is published on the topic that is cached, with
     /// [`Origin::AGGREGATE`], and announced on the caching topic.
     pub fn aggregate<T: Send + Sync + 'static>(
         mut self,
         message_type: &'static MessageType<T>,
         calculate_new: impl Fn(&Snapshots<'_, T>) -> Aggregate<T> + Send + Sync + 'static,
     ) -> Self {
-        if let Some(rule) = self.rule(message_type.info()) {
+        let info = message_type.info();
+        if self.rule(info).is_some_and(|rule| rule.aggregate.is_some()) {
+            return self.again(info);
+        }
+        if let Some(rule) = self.rule(info) {
             let make = |payload| message_type.message_with_origin(payload, Origin::AGGREGATE);
             rule.aggregate = Some(Box::new(move |view| calculate(view, &calculate_new, make)));
         }
@@ -135,10 +141,17 @@ impl CacheBuilder {
         self
     }
 
-    /// Caching topics publish what is not cacheable as it is, if `true`. Default: they leave it out, as the
-    /// original does.
+    /// Caching topics publish what is not cacheable as it is, if `true`. Default: they leave it out, as
+    /// the original does.
     pub fn pass_uncacheable(mut self, passes: bool) -> Self {
         self.passes_uncacheable = passes;
+        self
+    }
+
+    /// There is such a rule already.
+    fn again(mut self, info: &'static TypeInfo) -> Self {
+        self.wrong
+            .get_or_insert(CacheError::DuplicateType { name: info.name() });
         self
     }
 
@@ -154,8 +167,8 @@ impl CacheBuilder {
     /// Builds the cache. It keeps nothing before [`Cache::attach`].
     ///
     /// # Errors
-    /// [`CacheError::DuplicateType`] for two key functions of one type, [`CacheError::NoKey`] for a rule
-    /// about a type without one: say the key first.
+    /// [`CacheError::DuplicateType`] for two key functions, or two rules of a kind, of one type,
+    /// [`CacheError::NoKey`] for a rule about a type without one: say the key first.
     pub fn build(self) -> Result<Cache, CacheError> {
         if let Some(wrong) = self.wrong {
             return Err(wrong);

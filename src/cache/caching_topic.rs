@@ -5,7 +5,8 @@ use super::announcer::Announcer;
 use super::error::CacheError;
 use super::shared::Shared;
 use super::snapshot;
-use super::update::CacheUpdate;
+use super::update::{CACHE_UPDATE, CacheUpdate};
+use crate::error::SubscribeError;
 use crate::message::{Key, KeyRef, Message, MessageType, Origin};
 use crate::subscription::{Receiver, Subscription};
 use crate::sync::unmodelled::{Arc, RwLock};
@@ -15,8 +16,9 @@ use std::fmt;
 /// What is published on one topic is cached, and each change is announced on another one, its own, as a
 /// [`CacheUpdate`]. Made by [`Cache::attach`].
 ///
-/// When publish of a cacheable message returns, the cache has it or something newer (C1). Who gets an update
-/// finds the cache at least as new (C2). The updates of one key form a chain, whoever publishes (C3).
+/// When publish of a cacheable message returns, the cache has it or something newer (C1). Who gets an
+/// update finds the cache at least as new (C2). The updates of one key form a chain, whoever publishes
+/// (C3).
 ///
 /// Dropping it ends the caching, but neither clears the cache nor closes the topic of updates.
 #[must_use = "dropping a caching topic ends the caching"]
@@ -38,18 +40,46 @@ pub(super) fn next_number() -> u64 {
 
 impl CachingTopic {
     pub(super) fn new(shared: &Arc<Shared>, original: &Topic) -> Result<Self, CacheError> {
+        Self::begin(Self::announcer(shared, original)?)
+    }
+
+    /// All but the beginning: nothing is cached yet.
+    pub(super) fn announcer(
+        shared: &Arc<Shared>,
+        original: &Topic,
+    ) -> Result<Announcer, CacheError> {
+        let own_origin = original.origin();
+        if shared
+            .own_origin
+            .get()
+            .is_some_and(|own| *own != own_origin)
+        {
+            return Err(CacheError::OtherBus);
+        }
         let name = format!("cache:{}/{}", next_number(), original.name());
+        Ok(Announcer {
+            shared: Arc::clone(shared),
+            original: original.clone(),
+            topic: original.topic(&name)?,
+        })
+    }
+
+    /// From here on what is published is cached.
+    pub(super) fn begin(announcer: Announcer) -> Result<Self, CacheError> {
+        let (original, shared) = (&announcer.original, &announcer.shared);
+        if original.is_closed() {
+            return Err(SubscribeError::TopicClosed.into());
+        }
+        // Before the first message can come, and only once hardly anything can go wrong any more.
         let own_origin = original.origin();
         if *shared.own_origin.get_or_init(|| own_origin) != own_origin {
             return Err(CacheError::OtherBus);
         }
-        let announcer = Arc::new(Announcer {
-            shared: Arc::clone(shared),
-            original: original.clone(),
-            topic: original.topic(&name)?,
-        });
+        let announcer = Arc::new(announcer);
         let tapped = Arc::clone(&announcer);
-        let tap = original.tap(move |message| tapped.tapped(message))?;
+        let tap = announcer
+            .original
+            .tap(move |message| tapped.tapped(message))?;
         Ok(Self { announcer, tap })
     }
 
@@ -72,15 +102,18 @@ impl CachingTopic {
         Cache::new(Arc::clone(&self.announcer.shared))
     }
 
-    /// Begins a subscription to the updates whose closure filter, if it gets one, runs before its handler:
-    /// publishers have less to do then than for filters of their own ([`SubscriptionBuilder::filter`]), which
-    /// have to be run again if two change a key at once.
+    /// Begins a subscription to the updates, and nothing else that may come there, whose closure filter,
+    /// if it gets one, runs before its handler: publishers have less to do then than for filters of their
+    /// own ([`SubscriptionBuilder::filter`]), which have to be run again if two change a key at once.
     pub fn subscribe(&self) -> SubscriptionBuilder {
-        self.topic().subscribe().filter_on_delivery()
+        self.topic()
+            .subscribe()
+            .filter_on_delivery()
+            .accept(&CACHE_UPDATE)
     }
 
-    /// Subscribes a handler that begins with what is cached, as updates without an old snapshot, and goes on
-    /// with the updates that follow, without a hole and without a duplicate (C4). That is of what came
+    /// Subscribes a handler that begins with what is cached, as updates without an old snapshot, and goes
+    /// on with the updates that follow, without a hole and without a duplicate (C4). That is of what came
     /// through this caching topic, if the cache has others. `options` may choose delivery, overflow and
     /// so on, but not what is accepted.
     ///
@@ -120,7 +153,8 @@ impl CachingTopic {
         )
     }
 
-    /// The same with a receiver: the snapshots, in no order, and a receiver that has the updates that follow.
+    /// The same with a receiver: the snapshots, in no order, and a receiver that has the updates that
+    /// follow.
     ///
     /// # Errors
     /// [`CacheError::Subscribe`].
@@ -175,8 +209,8 @@ impl CachingTopic {
         }
     }
 
-    /// Ends the caching, and closes the topic of updates: whoever is subscribed there gets a final message.
-    /// The cache keeps what it has.
+    /// Ends the caching, and closes the topic of updates: whoever is subscribed there gets a final
+    /// message. The cache keeps what it has.
     pub fn close(self) {
         let Self { announcer, tap } = self;
         drop(tap);

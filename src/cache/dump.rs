@@ -7,10 +7,10 @@ use std::fmt;
 
 /// A look at all that is cached, or at part of it. Without more it is the local snapshots of all types.
 ///
-/// Nobody waits for it. Each message is one that was current at some time between the begin and the end of
-/// [`Dump::to_vec`]; what was cached from begin to end is in it, each key and origin once; what came or went
-/// meanwhile may be. It is not a consistent view over several keys: of two changes made one after the other,
-/// it may have the second only.
+/// Nobody waits for it. Each message is one that was current at some time between the begin and the end
+/// of [`Dump::to_vec`]; what was cached from begin to end is in it, each key and origin once; what came
+/// or went meanwhile may be. It is not a consistent view over several keys: of two changes made one after
+/// the other, it may have the second only.
 ///
 /// ```
 /// # use stasis_bus::{Bus, Cache, MessageType};

@@ -7,6 +7,7 @@ use super::index::{Index, Place};
 use crate::message::{Message, MessageCell, Origin, TypeInfo};
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{Arc, OnceLock, Weak};
+use smallvec::SmallVec;
 
 /// See the module.
 #[derive(Debug)]
@@ -32,8 +33,42 @@ pub(super) struct Book {
     pub(super) snapshots: usize,
     /// It is no longer in the index: look there again.
     pub(super) is_gone: bool,
-    /// Who announced the last change.
-    pub(super) announcer: Weak<Announcer>,
+    /// Who stored the snapshot of which origin.
+    announcers: SmallVec<[(Origin, Weak<Announcer>); 1]>,
+}
+
+impl Book {
+    /// Who stored the snapshot of that origin, if it lives.
+    pub(super) fn announcer(&self, origin: Origin) -> Weak<Announcer> {
+        let known = self.announcers.iter().find(|(of, _)| *of == origin);
+        known
+            .map(|(_, announcer)| announcer.clone())
+            .unwrap_or_default()
+    }
+
+    /// Whether that one stored the snapshot of that origin.
+    pub(super) fn is_stored_by(&self, origin: Origin, announcer: &Arc<Announcer>) -> bool {
+        let is_it = |known: &Weak<Announcer>| std::ptr::eq(known.as_ptr(), Arc::as_ptr(announcer));
+        let mut known = self.announcers.iter();
+        known.any(|(of, known)| *of == origin && is_it(known))
+    }
+
+    /// Notes who has changed the snapshot of that origin, which there still is or not.
+    pub(super) fn stored_by(&mut self, origin: Origin, announcer: &Arc<Announcer>, is_there: bool) {
+        if is_there && self.is_stored_by(origin, announcer) {
+            return;
+        }
+        self.announcers.retain(|(of, _)| *of != origin);
+        if is_there {
+            self.announcers.push((origin, Arc::downgrade(announcer)));
+        }
+    }
+
+    /// Whether that one stored any of the snapshots.
+    pub(super) fn has_any_of(&self, announcer: &Arc<Announcer>) -> bool {
+        let mut known = self.announcers.iter();
+        known.any(|(_, known)| std::ptr::eq(known.as_ptr(), Arc::as_ptr(announcer)))
+    }
 }
 
 /// An entry as it was at a version, as far as it concerns one origin.

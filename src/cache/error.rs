@@ -28,7 +28,7 @@ pub enum CacheError {
         /// The name of the type.
         name: &'static str,
     },
-    /// Two rules for one type.
+    /// Two key functions, or two rules of a kind, for one type.
     DuplicateType {
         /// The name of the type.
         name: &'static str,
@@ -74,7 +74,7 @@ impl fmt::Display for CacheError {
                 )
             }
             Self::DuplicateType { name } => {
-                write!(f, "there is a key function for type `{name}` already")
+                write!(f, "there is such a rule for type `{name}` already")
             }
             Self::NoKey { name } => {
                 write!(f, "a rule for type `{name}`, which has no key function")

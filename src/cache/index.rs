@@ -1,9 +1,9 @@
-//! The map of a cache: from type and key to an entry, and in an entry from origin to a place. Reading takes
-//! no lock and is not retried because others write. It is papaya's; in models, which it knows nothing of, a
-//! locked map stands in for it, and gives them no more happens-before edges than it does.
+//! The map of a cache: from type and key to an entry, and in an entry from origin to a place. Reading
+//! takes no lock and is not retried because others write. It is papaya's; in models, which it knows
+//! nothing of, a locked map stands in for it, and gives them no more happens-before edges than it does.
 //!
-//! What it frees late is memory of the bus's own: entries are emptied before they leave, keys are [`Key`]s.
-//! So neither hashing nor comparing nor dropping in here runs code of the user's (R1).
+//! What it frees late is memory of the bus's own: entries are emptied before they leave, keys are
+//! [`Key`]s. So neither hashing nor comparing nor dropping in here runs code of the user's (R1).
 
 use crate::message::{Key, KeyRef};
 use crate::sync::unmodelled::Arc;
@@ -57,13 +57,13 @@ impl<K, V> std::fmt::Debug for Index<K, V> {
     }
 }
 
-impl<K: Hash + Eq + Clone, V> Default for Index<K, V> {
+impl<K: Hash + Eq + Clone + Send + Sync, V: Send + Sync> Default for Index<K, V> {
     fn default() -> Self {
         Self(map::Map::new())
     }
 }
 
-impl<V> Index<Place, V> {
+impl<V: Send + Sync> Index<Place, V> {
     pub(super) fn get(&self, place: PlaceRef<'_>) -> Option<Arc<V>> {
         self.with(place, Arc::clone)
     }
@@ -77,7 +77,7 @@ impl<V> Index<Place, V> {
     }
 }
 
-impl<K: Hash + Eq + Clone, V> Index<K, V> {
+impl<K: Hash + Eq + Clone + Send + Sync, V: Send + Sync> Index<K, V> {
     pub(super) fn insert(&self, key: K, value: Arc<V>) -> Arc<V> {
         self.0.get_or_insert(key, value)
     }
@@ -102,15 +102,64 @@ impl<K: Hash + Eq + Clone, V> Index<K, V> {
 mod map {
     use super::{Index, Place, PlaceRef};
     use crate::sync::unmodelled::Arc;
+    use crate::sync::{thread, thread_local};
     use foldhash::fast::RandomState;
+    use papaya::{Equivalent, HashMap};
     use std::hash::Hash;
+    use std::panic::resume_unwind;
 
-    pub(super) struct Map<K, V>(papaya::HashMap<K, Arc<V>, RandomState>);
+    pub(super) struct Map<K, V>(HashMap<K, Arc<V>, RandomState>);
 
-    impl papaya::Equivalent<Place> for PlaceRef<'_> {
+    impl Equivalent<Place> for PlaceRef<'_> {
         fn equivalent(&self, place: &Place) -> bool {
             self.type_id == place.type_id && self.key == place.key.as_ref()
         }
+    }
+
+    /// There until the thread is torn down, and gone before what papaya keeps for the thread: what comes
+    /// later is destroyed earlier.
+    struct Teardown;
+
+    impl Teardown {
+        fn after_papaya() -> Self {
+            drop(HashMap::<(), ()>::new().guard());
+            Self
+        }
+    }
+
+    impl Drop for Teardown {
+        fn drop(&mut self) {}
+    }
+
+    thread_local! {
+        static TEARDOWN: Teardown = Teardown::after_papaya();
+    }
+
+    fn is_torn_down() -> bool {
+        TEARDOWN.try_with(|_| ()).is_err()
+    }
+
+    /// With a guard of the thread's, or, while that is torn down and may still look at caches, one of its
+    /// own.
+    macro_rules! guarded {
+        ($map:expr, $guard:ident => $do:expr) => {
+            if is_torn_down() {
+                let $guard = &$map.owned_guard();
+                $do
+            } else {
+                let $guard = &$map.guard();
+                $do
+            }
+        };
+    }
+
+    /// Changes want more of papaya's than a guard: while the thread is torn down, another one makes them.
+    fn on_a_thread<R: Send>(change: impl FnOnce() -> R + Send) -> R {
+        if !is_torn_down() {
+            return change();
+        }
+        let changed = thread::scope(|scope| scope.spawn(change).join());
+        changed.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     impl<V> Index<Place, V> {
@@ -121,7 +170,7 @@ mod map {
             place: PlaceRef<'_>,
             look: impl FnOnce(&Arc<V>) -> R,
         ) -> Option<R> {
-            self.0.0.pin().get(&place).map(look)
+            guarded!(self.0.0, guard => self.0.0.get(&place, guard).map(look))
         }
     }
 
@@ -132,22 +181,24 @@ mod map {
             key: &K,
             look: impl FnOnce(&Arc<V>) -> R,
         ) -> Option<R> {
-            self.0.0.pin().get(key).map(look)
+            guarded!(self.0.0, guard => self.0.0.get(key, guard).map(look))
         }
     }
 
-    impl<K: Hash + Eq + Clone, V> Map<K, V> {
+    impl<K: Hash + Eq + Clone + Send + Sync, V: Send + Sync> Map<K, V> {
         pub(super) fn new() -> Self {
-            Self(papaya::HashMap::with_hasher(RandomState::default()))
+            Self(HashMap::with_hasher(RandomState::default()))
         }
 
         pub(super) fn get_or_insert(&self, key: K, value: Arc<V>) -> Arc<V> {
-            Arc::clone(self.0.pin().get_or_insert(key, value))
+            on_a_thread(|| Arc::clone(self.0.pin().get_or_insert(key, value)))
         }
 
         pub(super) fn remove(&self, key: &K, value: &Arc<V>) {
             let is_same = |_: &K, found: &Arc<V>| Arc::ptr_eq(found, value);
-            let _ = self.0.pin().remove_if(key, is_same);
+            on_a_thread(|| {
+                let _ = self.0.pin().remove_if(key, is_same);
+            });
         }
 
         pub(super) fn len(&self) -> usize {
@@ -155,9 +206,7 @@ mod map {
         }
 
         pub(super) fn for_each(&self, mut look: impl FnMut(&K, &Arc<V>)) {
-            for (key, value) in &self.0.pin() {
-                look(key, value);
-            }
+            guarded!(self.0, guard => self.0.iter(guard).for_each(|(key, value)| look(key, value)));
         }
     }
 }
@@ -207,10 +256,11 @@ mod map {
             }
         }
 
-        /// A point where the model may change threads, right before what is done to the map: so it tries both
-        /// orders of any two of these.
+        /// A point where the model may change threads, right before what is done to the map: so it tries
+        /// both orders of any two of these.
         fn turn(&self) {
-            // Acquire: pairs with the Release in `get_or_insert`. An addition, so that it is the latest one.
+            // Acquire: pairs with the Release in `get_or_insert`. An addition, so that it is the latest
+            // one.
             self.edge.fetch_add(0, Ordering::Acquire);
         }
 

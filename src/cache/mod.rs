@@ -47,7 +47,7 @@ use std::fmt;
 /// let lines = bus.topic("lines")?;
 /// let cache = Cache::builder().key(&LINE, |line| Some(line.number.into())).build()?;
 /// let caching = cache.attach(&lines)?;
-/// let subscription = caching.topic().subscribe().run(|update: &CacheUpdate| {
+/// let subscription = caching.subscribe().run(|update: &CacheUpdate| {
 ///     let state = |line: Option<&Line>| line.map_or("unknown", |line| line.state);
 ///     println!("{:?}: {} -> {}", update.key, state(update.old_as()), state(update.new_as()));
 /// })?;
@@ -55,7 +55,8 @@ use std::fmt;
 /// lines.publish(LINE.message(Line { number: 7, state: "ringing" }))?;
 /// let ringing = cache.get(&LINE, 7)?.expect("what was published is there");
 /// assert_eq!(ringing.get::<Line>().map(|line| line.state), Some("ringing"));
-/// # drop(subscription);
+/// # subscription.flush()?;
+/// # assert_eq!(subscription.stats().delivered, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -73,13 +74,17 @@ impl Cache {
         Self { shared }
     }
 
-    /// Keeps what is published on that topic from here on, forwarded to it or published there, and announces
-    /// each change on a topic of its own, whose name is `cache:<number>/<that topic's name>`.
+    /// Keeps what is published on that topic from here on, forwarded to it or published there, and
+    /// announces each change on a topic of its own, whose name is `cache:<number>/<that topic's name>`.
+    ///
+    /// A message is stored after it was offered to the topic's subscriptions. Of two that are published
+    /// at the same time, the one that a subscription gets last may be stored first, also where the topic
+    /// has total order. The updates have an order for each key (C3), and it is that of the stores.
     ///
     /// # Errors
-    /// [`CacheError::Subscribe`] if the topic is closed or the bus is shut down, [`CacheError::Topic`] if the
-    /// topic of updates cannot be had, [`CacheError::OtherBus`] if the cache is used on a bus of another
-    /// origin already.
+    /// [`CacheError::Subscribe`] if the topic is closed or the bus is shut down, [`CacheError::Topic`] if
+    /// the topic of updates cannot be had, [`CacheError::OtherBus`] if the cache is used on a bus of
+    /// another origin already.
     pub fn attach(&self, topic: &Topic) -> Result<CachingTopic, CacheError> {
         CachingTopic::new(&self.shared, topic)
     }
@@ -129,8 +134,8 @@ impl Cache {
         self.get_by_origin(message_type, key, Origin::AGGREGATE)
     }
 
-    /// The snapshots of all origins, the local one first, without the aggregate. Each is one that was current
-    /// between the call's begin and its end.
+    /// The snapshots of all origins, the local one first, without the aggregate. Each is one that was
+    /// current between the call's begin and its end.
     ///
     /// # Errors
     /// As [`Cache::get`].
@@ -165,9 +170,9 @@ impl Cache {
         self.len() == 0
     }
 
-    /// Forgets all snapshots of an origin, each with its update, announced where it was stored last: for who
-    /// has left, and will not clear them. How many there were. What is stored for that origin at the same
-    /// time may stay.
+    /// Forgets all snapshots of an origin, each with its update, announced where it was stored last: for
+    /// who has left, and will not clear them. How many there were. What is stored for that origin at the
+    /// same time may stay.
     ///
     /// ```
     /// # use stasis_bus::{Bus, Cache, MessageType, Origin};
@@ -186,8 +191,8 @@ impl Cache {
         self.shared.expire(self.shared.normal(origin))
     }
 
-    /// Subscribes to `updates`, a topic that the updates of all caching topics of this cache are forwarded
-    /// to, as [`CachingTopic::subscribe_with_snapshot`] does for one of them.
+    /// Subscribes to `updates`, a topic that the updates of all caching topics of this cache are
+    /// forwarded to, as [`CachingTopic::subscribe_with_snapshot`] does for one of them.
     ///
     /// # Errors
     /// [`CacheError::Subscribe`].

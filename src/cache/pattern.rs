@@ -69,8 +69,8 @@ impl CacheFamily {
     /// A family whose aggregate is the topic of that name, kept in `cache`.
     ///
     /// # Errors
-    /// [`CacheError::Topic`] if one of its topics cannot be had, [`CacheError::Forward`] if one of them is
-    /// closed at the same time. Nothing is left behind then.
+    /// [`CacheError::Topic`] if one of its topics cannot be had, [`CacheError::Forward`] if one of them
+    /// is closed at the same time. Nothing is left behind then.
     pub fn new(topics: &impl Topics, name: &str, cache: Cache) -> Result<Self, CacheError> {
         let all = topics.topic(name)?;
         let all_cached = topics.topic(&format!("cached:{}/{name}", next_number()))?;
@@ -108,8 +108,8 @@ impl CacheFamily {
     ///
     /// # Errors
     /// [`CacheError::Topic`], [`CacheError::Subscribe`] and [`CacheError::Forward`] if one of its topics
-    /// cannot be had, or is closed; [`CacheError::OtherMember`] if a [sink](Self::sink) of that name lives.
-    /// Nothing is left behind then.
+    /// cannot be had, or is closed; [`CacheError::OtherMember`] if a [sink](Self::sink) of that name
+    /// lives. Nothing is left behind then.
     pub fn single(&self, name: &str) -> Result<CacheMember, CacheError> {
         self.member(name, false)
     }
@@ -117,6 +117,9 @@ impl CacheFamily {
     /// As [`CacheFamily::single`], but neither forwarded to [`all`](Self::all), nor its updates to
     /// [`all_cached`](Self::all_cached): for aggregates of some of the objects, which get their messages
     /// by forwards from those.
+    ///
+    /// The cache of a family is one, so a message that comes to a single and to its sink is stored twice, one
+    /// after the other. Where several publish at once, give the sink a family of its own.
     ///
     /// # Errors
     /// As there; [`CacheError::OtherMember`] if a single of that name lives.
@@ -129,7 +132,7 @@ impl CacheFamily {
         let known = members.get(name).and_then(Weak::upgrade);
         let found = match known {
             // A topic that was closed has made way for another one.
-            Some(member) if !member.caching.original().is_closed() => Ok(member),
+            Some(member) if member.is_open() => Ok(member),
             _ => self.make(name, is_sink).map(|member| {
                 let member = Arc::new(member);
                 members.insert(name.into(), Arc::downgrade(&member));
@@ -149,12 +152,14 @@ impl CacheFamily {
     fn make(&self, name: &str, is_sink: bool) -> Result<Member, CacheError> {
         let family = &self.family;
         let topic = family.all.topic(name)?;
-        let caching = family.cache.attach(&topic)?;
+        let announcer = CachingTopic::announcer(&family.cache.shared, &topic)?;
         let mut forwards = Vec::new();
         if !is_sink {
             forwards.push(topic.forward_to(&family.all)?);
-            forwards.push(caching.topic().forward_to(&family.all_cached)?);
+            forwards.push(announcer.topic.forward_to(&family.all_cached)?);
         }
+        // Last: from here on there are updates, and they are to come to all who hear of the family.
+        let caching = CachingTopic::begin(announcer)?;
         Ok(Member {
             name: name.into(),
             is_sink,
@@ -205,6 +210,13 @@ impl CacheMember {
     /// [`CacheError::Forward`] if one of the topics is closed.
     pub fn forward_to(&self, sink: &CacheMember) -> Result<Forward, CacheError> {
         Ok(self.topic().forward_to(sink.topic())?)
+    }
+}
+
+impl Member {
+    fn is_open(&self) -> bool {
+        let topics = [self.caching.original(), self.caching.topic()];
+        !topics.iter().any(|topic| topic.is_closed())
     }
 }
 

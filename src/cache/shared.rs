@@ -1,9 +1,12 @@
-//! What all handles of a cache and all its caching topics share: the rules, and the index of what is kept.
+//! What all handles of a cache and all its caching topics share: the rules, and the index of what is
+//! kept.
 
+use super::aggregate;
 use super::builder::{KeyFn, Rule};
 use super::entry::{Book, Entry};
 use super::error::CacheError;
 use super::index::{Index, Place, PlaceRef};
+use super::update::{CACHE_CLEAR, CACHE_UPDATE};
 use crate::message::{Key, KeyRef, Message, Origin, TypeInfo};
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{Arc, OnceLock};
@@ -78,7 +81,9 @@ impl Shared {
 
     /// Runs the key function.
     pub(super) fn judge<'a>(&'a self, message: &'a Message) -> Verdict<'a> {
-        if message.origin() == Origin::AGGREGATE {
+        // What caches say is not cached: it would be said again, and so on.
+        let is_own = message.is(&CACHE_UPDATE) || message.is(&CACHE_CLEAR);
+        if message.origin() == Origin::AGGREGATE || is_own {
             return Verdict::NotCacheable;
         }
         let rule = self.rule(message.info());
@@ -154,9 +159,9 @@ impl Shared {
         self.index.get_or_insert(place, new)
     }
 
-    /// Has the book of a new entry count on from where any that has left the index has come to. Before its
-    /// first change, and so after it has come into the index, after the one of its key that was there before
-    /// has left.
+    /// Has the book of a new entry count on from where any that has left the index has come to. Before
+    /// its first change, and so after it has come into the index, after the one of its key that was there
+    /// before has left.
     pub(super) fn begin(&self, book: &mut Book) {
         if book.version == 0 {
             let floor = *self.floor.lock();
@@ -175,6 +180,7 @@ impl Shared {
         new: Option<Message>,
         book: &mut Book,
     ) -> Left {
+        debug_assert_ne!(origin, Origin::AGGREGATE, "an aggregate is no snapshot");
         let mut left = Left::default();
         let comes = usize::from(new.is_some());
         left.snapshot = entry.replace(origin, new);
@@ -189,8 +195,9 @@ impl Shared {
         left
     }
 
-    /// Takes an entry out of the index that nothing is left in. Under the book's lock, and after the offers:
-    /// the one that comes in its place has a book of its own, and must not announce anything before (C3).
+    /// Takes an entry out of the index that nothing is left in. Under the book's lock, and after the
+    /// offers: the one that comes in its place has a book of its own, and must not announce anything
+    /// before (C3).
     pub(super) fn leave(&self, entry: &Arc<Entry>, book: &mut Book) {
         book.is_gone = true;
         let mut floor = self.floor.lock();
@@ -210,11 +217,17 @@ impl Shared {
             self.leave(entry, &mut book);
         }
         drop(book);
+        if let Some(rule) = self.rule(entry.info).filter(|_| !left.is_gone) {
+            aggregate::renew(rule, entry, None);
+        }
         left.snapshot.is_some()
     }
 
     /// Forgets all snapshots of an origin, each with its update. How many there were.
     pub(super) fn expire(&self, origin: Origin) -> usize {
+        if origin == Origin::AGGREGATE {
+            return 0;
+        }
         let mut found = Vec::new();
         self.index.for_each(|_, entry| {
             if entry.get(origin).is_some() {
@@ -222,7 +235,7 @@ impl Shared {
             }
         });
         let expired = found.iter().filter(|entry| {
-            let announcer = entry.book.lock().announcer.upgrade();
+            let announcer = entry.book.lock().announcer(origin).upgrade();
             match announcer {
                 Some(announcer) => announcer.clear(entry, origin),
                 None => self.clear_silently(entry, origin),

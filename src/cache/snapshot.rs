@@ -1,6 +1,6 @@
-//! Beginning with what is cached (C4). Who subscribes is listed first, and looks into the cache afterwards:
-//! every update that is not in what was seen then comes to the mailbox, and those in it that were seen are
-//! known by their versions. Keys that were not there are known from where they begin.
+//! Beginning with what is cached (C4). Who subscribes is listed first, and looks into the cache
+//! afterwards: every update that is not in what was seen then comes to the mailbox, and those in it that
+//! were seen are known by their versions. Keys that were not there are known from where they begin.
 
 use super::announcer::Announcer;
 use super::entry::Entry;
@@ -9,11 +9,12 @@ use super::index::Place;
 use super::shared::Shared;
 use super::update::{CACHE_UPDATE, CacheUpdate};
 use crate::message::{Message, MessageType, Origin};
-use crate::subscription::{Receiver, Subscription};
-use crate::sync::Mutex;
-use crate::sync::unmodelled::Arc;
+use crate::subscription::{Receiver, Sender, Subscription};
+use crate::sync::unmodelled::{Arc, OnceLock};
+use crate::sync::{Mutex, catch};
 use crate::topic::SubscriptionBuilder;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::resume_unwind;
 
 /// Sent behind the look into the cache: what is in the mailbox before it may have been seen already, what
 /// comes after it has not.
@@ -27,16 +28,13 @@ struct Begin {
     known: Known,
 }
 
-/// A key, and whether it is its aggregate.
-type Line = (Place, bool);
-
-/// What a subscriber knows of the keys, until it has come to [`LOOKED`].
+/// What a subscriber knows, until it has come to [`LOOKED`].
 #[derive(Default)]
 struct Known {
-    /// The versions that were seen, of those of which no newer one has come yet.
-    seen: HashMap<Line, u64>,
-    /// Those that were not seen and have begun since: the subscriber has had all of their updates.
-    begun: HashSet<Line>,
+    /// The versions that were seen of a key: of its snapshots, and of its aggregate.
+    seen: HashMap<Place, (u64, u64)>,
+    /// Of the keys that were not seen, what has begun since: the subscriber has had all of its updates.
+    begun: HashSet<(Place, Origin)>,
 }
 
 impl Known {
@@ -46,13 +44,19 @@ impl Known {
             type_id: update.info.id(),
             key: update.key.clone(),
         };
-        let line = (place, update.is_aggregate());
-        match self.seen.get(&line) {
-            Some(seen) if update.version <= *seen => return false,
-            Some(_) => drop(self.seen.remove(&line)),
-            // It was not there when we looked, and this is the rest of what there was before.
-            None if update.old.is_some() && !self.begun.contains(&line) => return false,
-            None => {}
+        if let Some((snapshots, aggregate)) = self.seen.get(&place) {
+            let seen = if update.is_aggregate() {
+                aggregate
+            } else {
+                snapshots
+            };
+            return update.version > *seen;
+        }
+        // It was not there when we looked: what goes on from something is the rest of what there was
+        // before.
+        let line = (place, update.origin);
+        if update.old.is_some() && !self.begun.contains(&line) {
+            return false;
         }
         if update.new.is_some() {
             self.begun.insert(line);
@@ -84,13 +88,8 @@ fn look_at(entry: &Arc<Entry>, only: Option<&Arc<Announcer>>, begin: &mut Begin)
     if book.is_gone {
         return;
     }
-    let seen = &mut begin.known.seen;
-    seen.insert((entry.place.clone(), false), book.version);
-    seen.insert((entry.place.clone(), true), book.aggregate_version);
-    let is_other = |only| !std::ptr::eq(book.announcer.as_ptr(), Arc::as_ptr(only));
-    if only.is_some_and(is_other) {
-        return;
-    }
+    let versions = (book.version, book.aggregate_version);
+    begin.known.seen.insert(entry.place.clone(), versions);
     let update = |origin, new, version| CacheUpdate {
         info: entry.info,
         key: entry.place.key.clone(),
@@ -100,9 +99,15 @@ fn look_at(entry: &Arc<Entry>, only: Option<&Arc<Announcer>>, begin: &mut Begin)
         version,
     };
     let updates = &mut begin.updates;
-    entry.for_each(|origin, message| updates.push(update(origin, message, book.version)));
-    if let Some(aggregate) = entry.aggregate.get() {
-        updates.push(update(Origin::AGGREGATE, aggregate, book.aggregate_version));
+    entry.for_each(|origin, message| {
+        if only.is_none_or(|only| book.is_stored_by(origin, only)) {
+            updates.push(update(origin, message, book.version));
+        }
+    });
+    if only.is_none_or(|only| book.has_any_of(only)) {
+        let aggregate = entry.aggregate.get();
+        let version = book.aggregate_version;
+        updates.extend(aggregate.map(|new| update(Origin::AGGREGATE, new, version)));
     }
 }
 
@@ -114,17 +119,18 @@ struct Beginning<F> {
     early: Vec<Message>,
     /// What is still to be handed over: a handler that panics at one gets the others.
     pending: VecDeque<CacheUpdate>,
+    /// Set before anything can be pending.
+    own: Arc<OnceLock<Sender>>,
 }
 
 impl<F: FnMut(&CacheUpdate)> Beginning<F> {
     fn run(&mut self, message: &Message) {
         if let Some(looked) = message.payload(&LOOKED) {
-            if let Some(begin) = looked.0.lock().take() {
-                self.begin(begin);
-            }
+            let begin = looked.0.lock().take();
+            begin.into_iter().for_each(|begin| self.begin(begin));
         }
-        while let Some(update) = self.pending.pop_front() {
-            (self.handler)(&update);
+        if !self.pending.is_empty() {
+            self.hand_over();
         }
         let Some(update) = message.payload(&CACHE_UPDATE) else {
             return;
@@ -133,6 +139,25 @@ impl<F: FnMut(&CacheUpdate)> Beginning<F> {
             (self.handler)(update);
         } else {
             self.early.push(message.clone());
+        }
+    }
+
+    /// Hands over what is pending. If the handler panics at one, and the subscription goes on after that,
+    /// it is run again for the others.
+    fn hand_over(&mut self) {
+        let Self {
+            handler, pending, ..
+        } = self;
+        let handed_over = catch(|| {
+            while let Some(update) = pending.pop_front() {
+                handler(&update);
+            }
+        });
+        if let Err(panic) = handed_over {
+            if let (false, Some(own)) = (pending.is_empty(), self.own.get()) {
+                own.send(LOOKED.message(Looked(Mutex::new(None))));
+            }
+            resume_unwind(panic);
         }
     }
 
@@ -160,10 +185,13 @@ pub(super) fn subscribe(
         begun: false,
         early: Vec::new(),
         pending: VecDeque::new(),
+        own: Arc::default(),
     };
+    let own = Arc::clone(&beginning.own);
     let subscription = builder
         .accept(&CACHE_UPDATE)
         .run(move |message: &Message| beginning.run(message))?;
+    let _ = own.set(subscription.sender());
     let looked = Looked(Mutex::new(Some(look(shared, only))));
     // If it is closed by now, nobody wants to know.
     let _ = subscription.send(LOOKED.message(looked));
@@ -175,8 +203,8 @@ pub(super) fn receive(
     only: Option<&Arc<Announcer>>,
     builder: SubscriptionBuilder,
 ) -> Result<(Vec<CacheUpdate>, Receiver), CacheError> {
-    // There before the receiver is handed out, and so before the filter runs, which runs as it takes. `None`
-    // once all is news.
+    // There before the receiver is handed out, and so before the filter runs, which runs as it takes.
+    // `None` once all is news.
     let known: Arc<Mutex<Option<Known>>> = Arc::default();
     let filter_knows = Arc::clone(&known);
     let is_news = move |message: &Message| {
@@ -197,8 +225,7 @@ pub(super) fn receive(
         .receiver()?;
     let begin = look(shared, only);
     *known.lock() = Some(begin.known);
-    let _ = receiver
-        .subscription()
-        .send(LOOKED.message(Looked(Mutex::new(None))));
+    let looked = LOOKED.message(Looked(Mutex::new(None)));
+    let _ = receiver.subscription().offer_to_filter(looked);
     Ok((begin.updates, receiver))
 }

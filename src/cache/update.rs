@@ -4,18 +4,19 @@
 use crate::message::{Key, Message, MessageType, Origin, TypeInfo};
 use std::fmt;
 
-/// The type of cache updates, on caching topics. Its messages may be made by anybody, but caches make only
-/// genuine ones.
+/// The type of cache updates, on caching topics. Its messages may be made by anybody, but caches make
+/// only genuine ones.
 pub static CACHE_UPDATE: MessageType<CacheUpdate> = MessageType::new("cache_update");
 
-/// The type of requests to forget something, published on the topic that is cached. Everybody else on that
-/// topic sees them too, as in the original.
+/// The type of requests to forget something, published on the topic that is cached. Everybody else on
+/// that topic sees them too, as in the original.
 pub static CACHE_CLEAR: MessageType<CacheClear> = MessageType::new("cache_clear");
 
-/// A change of what is cached for one key: of one origin's snapshot, or of the aggregate over all of them.
+/// A change of what is cached for one key: of one origin's snapshot, or of the aggregate over all of
+/// them.
 ///
-/// For one key, each update's [`old`](Self::old) is the [`new`](Self::new) of the one before it that concerns
-/// the same origin (C3), and its [`version`](Self::version) is greater.
+/// For one key, each update's [`old`](Self::old) is the [`new`](Self::new) of the one before it that
+/// concerns the same origin (C3), and its [`version`](Self::version) is greater.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct CacheUpdate {
@@ -23,7 +24,8 @@ pub struct CacheUpdate {
     pub info: &'static TypeInfo,
     /// Its key.
     pub key: Key,
-    /// Whose snapshot it is; [`Origin::LOCAL`] for the bus's own, [`Origin::AGGREGATE`] for the aggregate.
+    /// Whose snapshot it is; [`Origin::LOCAL`] for the bus's own, [`Origin::AGGREGATE`] for the
+    /// aggregate.
     pub origin: Origin,
     /// What was cached before.
     pub old: Option<Message>,
@@ -78,8 +80,8 @@ impl fmt::Debug for CacheUpdate {
     }
 }
 
-/// A request to forget the snapshot of one type, key and origin. Publish it on the topic that is cached, as a
-/// message of type [`CACHE_CLEAR`]; where there is nothing to forget, nothing happens.
+/// A request to forget the snapshot of one type, key and origin. Publish it on the topic that is cached,
+/// as a message of type [`CACHE_CLEAR`]; where there is nothing to forget, nothing happens.
 ///
 /// ```
 /// use stasis_bus::{Bus, Cache, CacheClear, CACHE_CLEAR, MessageType};

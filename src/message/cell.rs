@@ -102,10 +102,10 @@ impl MessageCell {
         // The same message means the same stock, if it has been away meanwhile or not.
         while raw(word) == Some(delivery) && taken(word) >= LOW {
             let fewer = word - u64::from(LOW) * ONE_TAKEN;
-            // Relaxed: it hands over deliveries, whose count is ordered by itself.
+            // Release: pairs with the Acquire in `replace`: who gives the rest back finds these counted.
             match self
                 .0
-                .compare_exchange_weak(word, fewer, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange_weak(word, fewer, Ordering::Release, Ordering::Relaxed)
             {
                 Ok(_) => return,
                 Err(now) => word = now,

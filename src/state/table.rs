@@ -57,15 +57,22 @@ impl State {
         message: Message,
         accepted: impl FnOnce(&Arc<Self>),
     ) -> Result<Receipt, PublishError> {
-        let staged = self.topic.stage(message.clone())?;
+        let mut staged = self.topic.stage(message.clone())?;
         accepted(self);
-        let publishing = self.publishing.lock();
-        let old = self.retained.replace(Some(message));
-        let offered = staged.offer();
-        drop(publishing);
-        // Not before: this may run code of the user's.
-        drop(old);
-        offered.settle()
+        loop {
+            let publishing = self.publishing.lock();
+            if staged.is_current() {
+                let old = self.retained.replace(Some(message));
+                let offered = staged.offer();
+                drop(publishing);
+                // Not before: this may run code of the user's.
+                drop(old);
+                return offered.settle();
+            }
+            // Somebody has come whose filter is to be asked, and has begun with what is retained now.
+            drop(publishing);
+            staged = self.topic.stage(message.clone())?;
+        }
     }
 }
 

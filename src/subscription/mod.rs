@@ -26,6 +26,7 @@ pub use executor::{Executor, ManualExecutor, Task};
 pub use options::{Conflate, Congestion, Delivery, Overflow, OwnThread, PanicPolicy, WaitStrategy};
 pub use parcel::Handled;
 pub use receiver::{Receiver, RecvFuture};
+pub(crate) use send::Sender;
 pub use send::{SendError, Sent};
 pub use stats::SubscriptionStats;
 
@@ -62,6 +63,10 @@ impl Subscription {
 
     fn home(&self) -> &dyn Home {
         self.home.as_deref().expect("a handle that is not given up")
+    }
+
+    pub(crate) fn sender(&self) -> Sender {
+        Sender(Arc::downgrade(&self.subscriber))
     }
 
     pub(crate) fn subscriber(&self) -> &Arc<Subscriber> {

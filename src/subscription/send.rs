@@ -5,6 +5,7 @@ use super::scope;
 use super::state::{Duty, Offered, Subscriber};
 use crate::epoch;
 use crate::message::Message;
+use crate::sync::unmodelled::Weak;
 use std::error::Error;
 use std::fmt;
 
@@ -67,6 +68,19 @@ impl Drop for Sent {
 impl fmt::Debug for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sent").finish_non_exhaustive()
+    }
+}
+
+/// A way to send to a subscription that does not keep it: for what its own handler keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender(pub(super) Weak<Subscriber>);
+
+impl Sender {
+    /// As [`Subscription::send`](super::Subscription::send). Nothing happens if it has closed, or has gone.
+    pub(crate) fn send(&self, message: Message) {
+        if let Some(subscriber) = self.0.upgrade() {
+            drop(offer(&subscriber, message));
+        }
     }
 }
 

@@ -15,7 +15,9 @@ pub(crate) mod atomic {
 }
 
 pub(crate) mod thread {
-    pub(crate) use ::std::thread::{Builder, JoinHandle, available_parallelism, sleep, yield_now};
+    pub(crate) use ::std::thread::{
+        Builder, JoinHandle, available_parallelism, scope, sleep, yield_now,
+    };
 }
 
 pub(crate) mod hint {

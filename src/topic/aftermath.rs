@@ -71,6 +71,12 @@ impl Aftermath {
         }
     }
 
+    /// What is gathered for one pool is not to be handed over together with what comes next.
+    #[cold]
+    pub(super) fn leave_pool(&mut self) {
+        self.others.extend(self.pool.drain(..));
+    }
+
     /// Has the consumer tell of a gap even if nothing follows.
     pub(super) fn tell_gap(&mut self, entry: Entry) {
         if let Some(duty) = entry.get().notify() {

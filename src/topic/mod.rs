@@ -99,9 +99,9 @@ impl Topic {
     /// subscription that wants it, here and downstream by forwards, is offered it once (D4), in the order
     /// of D2.
     ///
-    /// Neither waits for handlers nor for other publishers; the exceptions are mailboxes that asked to block
-    /// their publishers when full, total order, inline subscriptions, which run here, and the short locks of
-    /// mailboxes that shed their oldest message (R5). Legal in handlers.
+    /// Neither waits for handlers nor for other publishers; the exceptions are mailboxes that asked to
+    /// block their publishers when full, total order, inline subscriptions, which run here, and the short
+    /// locks of mailboxes that shed their oldest message (R5). Legal in handlers.
     ///
     /// # Errors
     /// [`PublishError`] says what, and hands the message back. If it is [`PublishError::Full`], everybody
@@ -114,9 +114,9 @@ impl Topic {
         after.outcome(receipt)
     }
 
-    /// Publishes as [`Topic::publish`] does, as a future for any runtime: where a mailbox asks to block its
-    /// publishers, the task waits for room, and not its thread. The mailbox's own timeout does not count; use
-    /// the runtime's.
+    /// Publishes as [`Topic::publish`] does, as a future for any runtime: where a mailbox asks to block
+    /// its publishers, the task waits for room, and not its thread. The mailbox's own timeout does not
+    /// count; use the runtime's.
     ///
     /// Nothing happens before the first poll. Cancel safe in this sense: dropped before that, nothing was
     /// published; dropped later, the message is shed, with a gap notice, for those who had no room yet.
@@ -134,9 +134,9 @@ impl Topic {
     /// have to.
     ///
     /// # Errors
-    /// As [`Topic::publish`]. Messages of declined types and after a close are not published: the first of
-    /// them is handed back, and what comes after it in the batch is not published either. A mailbox that
-    /// fails when full does not end the batch.
+    /// As [`Topic::publish`]. Messages of declined types and after a close are not published: the first
+    /// of them is handed back, and what comes after it in the batch is not published either. A mailbox
+    /// that fails when full does not end the batch.
     ///
     /// ```
     /// # use stasis_bus::Bus;
@@ -178,8 +178,8 @@ impl Topic {
     }
 
     /// Publishes in steps: this one runs the filters and key functions of those who are subscribed, and
-    /// [`Staged::offer`] then runs no code of the user's and waits for nobody, so it may be called under a
-    /// short lock of one's own. For who changes something and publishes the change as one step.
+    /// [`Staged::offer`] then runs no code of the user's and waits for nobody, so it may be called under
+    /// a short lock of one's own. For who changes something and publishes the change as one step.
     ///
     /// # Errors
     /// As [`Topic::publish`], but for [`PublishError::Full`].
@@ -203,9 +203,9 @@ impl Topic {
         Staged::new(&self.alive, into_message(payload))
     }
 
-    /// A stage for the moment: if there is nobody here or downstream for whom code of the user's has to be
-    /// run first, a message can be offered at once, without [`Topic::stage`] before the lock. For messages
-    /// that are only known under it. `None`: there is somebody, so the long way has to be gone.
+    /// A stage for the moment: if there is nobody here or downstream for whom code of the user's has to
+    /// be run first, a message can be offered at once, without [`Topic::stage`] before the lock. For
+    /// messages that are only known under it. `None`: there is somebody, so the long way has to be gone.
     ///
     /// ```
     /// # use stasis_bus::Bus;
@@ -224,12 +224,12 @@ impl Topic {
     }
 
     /// Has `tap` run with every message that is published here, or forwarded to here, before its publish
-    /// returns: on the publisher's thread, after the offers, without any lock or pin. Not with the bus's own
-    /// notices.
+    /// returns: on the publisher's thread, after the offers, without any lock or pin. Not with the bus's
+    /// own notices.
     ///
-    /// Runs may overlap, and those of two publishers come in either order. It counts as a handler: nothing
-    /// waits in there (R1b), everything else is legal. If it panics, the bus's hook is told, and nobody else
-    /// notices.
+    /// Runs may overlap, and those of two publishers come in either order. It counts as a handler:
+    /// nothing waits in there (R1b), everything else is legal. If it panics, the bus's hook is told, and
+    /// nobody else notices.
     ///
     /// # Errors
     /// [`SubscribeError`] if the topic is closed or the bus is shut down.
@@ -266,12 +266,12 @@ impl Topic {
         self.alive.core.config.origin
     }
 
-    /// Publishes as [`Topic::publish`] does, and waits, without any lock, until `subscription` has handled
-    /// this message and all before it. The others are not waited for.
+    /// Publishes as [`Topic::publish`] does, and waits, without any lock, until `subscription` has
+    /// handled this message and all before it. The others are not waited for.
     ///
     /// # Errors
-    /// [`SyncError::WouldDeadlock`] inside any handler (R1b), and [`SyncError::Refused`] where publish itself
-    /// is refused: both hand the message back.
+    /// [`SyncError::WouldDeadlock`] inside any handler (R1b), and [`SyncError::Refused`] where publish
+    /// itself is refused: both hand the message back.
     pub fn publish_sync<T: Send + Sync + 'static>(
         &self,
         subscription: &Subscription,
@@ -318,11 +318,11 @@ impl Topic {
     }
 
     /// Forwards everything that is published here, or forwarded to here, to `other` too. A publish that
-    /// begins after this has returned goes there. Diamonds, duplicates, cycles and a forward to itself are
-    /// legal, and do not duplicate messages (D4).
+    /// begins after this has returned goes there. Diamonds, duplicates, cycles and a forward to itself
+    /// are legal, and do not duplicate messages (D4).
     ///
-    /// Costs the same however many topics have their only way through this one. Of those upstream that have
-    /// several ways out, or are in a circle, each has the list of what it reaches worked out anew.
+    /// Costs the same however many topics have their only way through this one. Of those upstream that
+    /// have several ways out, or are in a circle, each has the list of what it reaches worked out anew.
     ///
     /// # Errors
     /// [`ForwardError`] if the topics belong to two buses, or one of them is closed.
@@ -352,8 +352,8 @@ impl Topic {
         Ok(Forward::new(&self.alive, &other.alive))
     }
 
-    /// A pool of this topic's children. Any number of pools of one topic may exist; each has children of its
-    /// own, and if two have the same one, a message still comes once (D4).
+    /// A pool of this topic's children. Any number of pools of one topic may exist; each has children of
+    /// its own, and if two have the same one, a message still comes once (D4).
     ///
     /// # Errors
     /// [`PoolError`] if the topic is closed, or the bus shut down.
@@ -361,8 +361,8 @@ impl Topic {
         TopicPool::new(&self.alive)
     }
 
-    /// Closes the topic: it takes no messages and no subscriptions any more, and its subscriptions end. The
-    /// name is free for a new topic. Does not wait; legal in handlers; does nothing if it is closed
+    /// Closes the topic: it takes no messages and no subscriptions any more, and its subscriptions end.
+    /// The name is free for a new topic. Does not wait; legal in handlers; does nothing if it is closed
     /// already.
     pub fn close(&self) {
         self.alive.close_all(FinalReason::TopicClosed);

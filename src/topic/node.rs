@@ -222,11 +222,12 @@ impl Node {
         let control = self.control.lock();
         self.mark_closed();
         let guard = epoch::pin();
-        let listed = self
-            .listing
-            .load(&guard)
-            .map(Listing::all)
-            .unwrap_or_default();
+        let listing = self.listing.load(&guard);
+        let listed = listing.map(Listing::all).unwrap_or_default();
+        // What held forwards still bring here is for nobody.
+        if let Some(listing) = listing {
+            self.listing.replace(Some(listing.without_taps()), &guard);
+        }
         drop(control);
         listed
     }

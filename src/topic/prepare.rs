@@ -20,6 +20,15 @@ pub(super) struct Slow {
     wants: bool,
 }
 
+impl Slow {
+    pub(super) fn id(&self) -> u64 {
+        self.entry.id
+    }
+}
+
+/// The numbers of those whose code was run.
+pub(super) type Asked = SmallVec<[u64; 4]>;
+
 pub(super) struct Ready {
     pub(super) subscriber: Arc<Subscriber>,
     pub(super) alive: Option<Arc<Alive>>,

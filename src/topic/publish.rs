@@ -6,7 +6,7 @@
 use super::aftermath::Aftermath;
 use super::forward::{Step, reach, step};
 use super::node::{Alive, Node};
-use super::prepare::{Prepared, Ready, Slow, collect_slow, leave_unwanted, prepare};
+use super::prepare::{Asked, Prepared, Ready, Slow, collect_slow, leave_unwanted, prepare};
 use super::publish_error::PublishError;
 use super::subscribers::{self, Entry, Listing};
 use super::tap::TapInner;
@@ -87,12 +87,27 @@ pub(super) fn publish(
 }
 
 /// Runs the filters and key functions of those who are listed now.
-pub(super) fn prepare_ahead(node: &Node, message: &Message, receipt: &mut Receipt) -> Prepared {
+pub(super) fn prepare_ahead(
+    node: &Node,
+    message: &Message,
+    receipt: &mut Receipt,
+) -> (Prepared, Asked) {
     let slow = {
         let guard = epoch::pin();
         collect_slow(&listings(node, &guard), message.info(), &guard)
     };
-    prepare(slow, message, &Special::Staged, receipt)
+    let asked = slow.iter().map(Slow::id).collect();
+    (prepare(slow, message, &Special::Staged, receipt), asked)
+}
+
+/// True if there is nobody for whom code of the user's would have to be run but those.
+pub(super) fn were_all_asked(node: &Node, asked: &Asked) -> bool {
+    let guard = epoch::pin();
+    let listings = listings(node, &guard);
+    let mut slow = listings
+        .iter()
+        .flat_map(|(_, listing)| listing.slow().iter());
+    slow.all(|entry| asked.contains(&entry.get().id))
 }
 
 /// True if a publish would have no code of the user's to run before its offers.
@@ -419,6 +434,11 @@ impl Offers<'_, '_> {
     ) {
         match why {
             Refusal::Wait if matches!(self.special, Special::Staged) => {
+                return self.offer_past_limit(parcel, entry, guard);
+            }
+            // Until it is closed, when nothing is locked any more, it gets all: a chain has no hole (C3).
+            Refusal::Evict if matches!(self.special, Special::Staged) => {
+                self.after.rare().evict.push((entry.to_arc(), alive()));
                 return self.offer_past_limit(parcel, entry, guard);
             }
             Refusal::Wait => return self.after.rare().blocked.push(entry.to_arc(), parcel),

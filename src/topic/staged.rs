@@ -1,10 +1,11 @@
 //! Publishing in steps, for who has to change something of their own and publish it as one step, under a
-//! short lock: a cache stores a message and announces it in the order of its stores. What runs code of the
-//! user's comes before the lock and after it; the offers between need none of it, and wait for nobody.
+//! short lock: a cache stores a message and announces it in the order of its stores. What runs code of
+//! the user's comes before the lock and after it; the offers between need none of it, and wait for
+//! nobody.
 
 use super::aftermath::Aftermath;
 use super::node::Alive;
-use super::prepare::Prepared;
+use super::prepare::{Asked, Prepared};
 use super::publish;
 use super::publish_error::PublishError;
 use crate::message::{Message, Receipt, into_message};
@@ -18,6 +19,8 @@ pub struct Staged {
     alive: Arc<Alive>,
     message: Message,
     prepared: Prepared,
+    /// The numbers of those whose code was run, whatever it said.
+    asked: Asked,
     receipt: Receipt,
 }
 
@@ -25,19 +28,28 @@ impl Staged {
     pub(super) fn new(alive: &Arc<Alive>, message: Message) -> Result<Self, PublishError> {
         let message = publish::admit(alive, message)?;
         let mut receipt = Receipt::default();
-        let prepared = publish::prepare_ahead(&alive.node, &message, &mut receipt);
+        let (prepared, asked) = publish::prepare_ahead(&alive.node, &message, &mut receipt);
         Ok(Self {
             alive: Arc::clone(alive),
             message,
             prepared,
+            asked,
             receipt,
         })
     }
 
+    /// True if nobody has come since it was staged whose filter or key function would have to be run:
+    /// such a one is offered nothing. Ask under the lock under which you offer, if others look at what
+    /// the lock guards when they subscribe; and stage again, without the lock, if it is false.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        publish::were_all_asked(&self.alive.node, &self.asked)
+    }
+
     /// Offers the message to everybody. Runs no code of the user's, and waits for nobody, so it is legal
-    /// under a lock that others who publish in the same way take too: all subscriptions get their messages
-    /// in one order then. A mailbox that blocks its publishers takes the message past its capacity, which is
-    /// counted (R1b).
+    /// under a lock that others who publish in the same way take too: all subscriptions get their
+    /// messages in one order then. A mailbox that blocks its publishers takes the message past its
+    /// capacity, which is counted (R1b).
     pub fn offer(self) -> Offered {
         let mut offered = Offered::default();
         self.offer_into(&mut offered);
@@ -51,15 +63,16 @@ impl Staged {
             message,
             prepared,
             receipt,
+            ..
         } = self;
         offered.receipt += receipt;
         offered.add(&alive, message, prepared);
     }
 }
 
-/// A place to offer from at once: see [`Topic::try_stage`](crate::Topic::try_stage). Who subscribes with a
-/// closure filter or a key function after it was made is offered nothing from it, so make it anew each time,
-/// under the lock under which the message is offered.
+/// A place to offer from at once: see [`Topic::try_stage`](crate::Topic::try_stage). Who subscribes with
+/// a closure filter or a key function after it was made is offered nothing from it, so make it anew each
+/// time, under the lock under which the message is offered.
 #[derive(Debug)]
 #[must_use = "a stage is there to offer from"]
 pub struct Stage<'a> {
@@ -74,8 +87,8 @@ impl<'a> Stage<'a> {
     /// Offers a message as [`Staged::offer`] does.
     ///
     /// # Errors
-    /// As [`Topic::stage`](crate::Topic::stage). The message is handed back: drop it where its payload may be
-    /// dropped.
+    /// As [`Topic::stage`](crate::Topic::stage). The message is handed back: drop it where its payload
+    /// may be dropped.
     pub fn offer<T: Send + Sync + 'static>(&self, payload: T) -> Result<Offered, PublishError> {
         let mut offered = Offered::default();
         self.offer_into(payload, &mut offered)?;
@@ -97,18 +110,30 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Messages that were offered: see [`Staged::offer`]. What follows from that is done by [`Offered::settle`],
-/// or when this is dropped: nobody is woken before.
-#[must_use = "nobody is woken before `settle`"]
+/// Messages that were offered: see [`Staged::offer`]. What follows from that is done by
+/// [`Offered::settle`], or when this is dropped. Until then hardly anybody is woken (the pool, when there
+/// is much to do for it), so do not wait for those who were offered something while you hold it.
+#[must_use = "those who were offered something are woken by `settle`"]
 #[derive(Default)]
 pub struct Offered {
     after: Aftermath,
     receipt: Receipt,
+    /// The topic of the last one. Kept until it is settled: to let go of it may end a bus.
+    last: Option<Arc<Alive>>,
 }
 
 impl Offered {
-    fn add(&mut self, alive: &Alive, message: Message, prepared: Prepared) {
-        let Self { after, receipt } = self;
+    fn add(&mut self, alive: &Arc<Alive>, message: Message, prepared: Prepared) {
+        let Self {
+            after,
+            receipt,
+            last,
+        } = self;
+        if last.as_ref().is_some_and(|last| !last.core.same_bus(alive)) {
+            // What is handed to a pool at once is for one pool.
+            after.leave_pool();
+        }
+        *last = Some(Arc::clone(alive));
         publish::offer_staged(&alive.node, message, prepared, receipt, after);
     }
 

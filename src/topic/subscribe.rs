@@ -27,9 +27,9 @@ pub(crate) const DEFAULT_CAPACITY: usize = 16;
 /// How many messages a batch has at most if nothing else is said.
 const DEFAULT_BATCH: usize = 64;
 
-/// A subscription in the making. Its last call is one of [`run`](Self::run), [`run_type`](Self::run_type),
-/// [`run_batch`](Self::run_batch) and [`receiver`](Self::receiver); nothing happens before that, and
-/// everything is fixed when the first message can arrive.
+/// A subscription in the making. Its last call is one of [`run`](Self::run),
+/// [`run_type`](Self::run_type), [`run_batch`](Self::run_batch) and [`receiver`](Self::receiver); nothing
+/// happens before that, and everything is fixed when the first message can arrive.
 #[must_use = "a builder does nothing until one of its last calls"]
 pub struct SubscriptionBuilder {
     alive: Arc<Alive>,
@@ -96,8 +96,8 @@ impl SubscriptionBuilder {
         self
     }
 
-    /// Only messages of that type, and of the others for which this is called. Publish does not even look at
-    /// subscriptions that do not want its type.
+    /// Only messages of that type, and of the others for which this is called. Publish does not even look
+    /// at subscriptions that do not want its type.
     pub fn accept<T: Send + Sync + 'static>(mut self, message_type: &MessageType<T>) -> Self {
         self.accepts_all = false;
         self.accepted.push(message_type.info());
@@ -120,16 +120,16 @@ impl SubscriptionBuilder {
         self
     }
 
-    /// The types that it accepts can be changed while it runs: see [`Subscription::accept`]. It begins with
-    /// those that are accepted here, and with none if there are none: then it hears nothing for now.
+    /// The types that it accepts can be changed while it runs: see [`Subscription::accept`]. It begins
+    /// with those that are accepted here, and with none if there are none: then it hears nothing for now.
     pub fn changeable(mut self) -> Self {
         self.changeable = true;
         self
     }
 
-    /// Only messages whose type has that format, and those of the types accepted besides. Decided before the
-    /// mailbox as well, also for types that come into use later. Each publish looks at such a subscription,
-    /// and looks up the topic's list twice for it, as for a closure filter.
+    /// Only messages whose type has that format, and those of the types accepted besides. Decided before
+    /// the mailbox as well, also for types that come into use later. Each publish looks at such a
+    /// subscription, and looks up the topic's list twice for it, as for a closure filter.
     ///
     /// ```
     /// # use stasis_bus::{Bus, Format, Formatter, MessageType};
@@ -164,9 +164,9 @@ impl SubscriptionBuilder {
         self
     }
 
-    /// The closure filter runs where the handler does, right before it and never twice at once, instead of
-    /// on publishers' threads. What it declines has been through the mailbox, then. For filters that depend
-    /// on what was delivered before, or cost too much for publishers.
+    /// The closure filter runs where the handler does, right before it and never twice at once, instead
+    /// of on publishers' threads. What it declines has been through the mailbox, then. For filters that
+    /// depend on what was delivered before, or cost too much for publishers.
     pub fn filter_on_delivery(mut self) -> Self {
         self.filters_late = true;
         self
@@ -185,15 +185,15 @@ impl SubscriptionBuilder {
     }
 
     /// How many messages its mailbox holds: exactly so many wait at most, not counting the one that is
-    /// being handled. For [`Overflow::Spill`] it is the size of the ring, rounded up to a power of two, and
-    /// only what is beyond is spilled. Default: 16.
+    /// being handled. For [`Overflow::Spill`] it is the size of the ring, rounded up to a power of two,
+    /// and only what is beyond is spilled. Default: 16.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// High-water and low-water marks. The callback runs when `high` messages wait, and again when no more
-    /// than `low` do: on a publisher's thread and on the consumer's, each time once.
+    /// High-water and low-water marks. The callback runs when `high` messages wait, and again when no
+    /// more than `low` do: on a publisher's thread and on the consumer's, each time once.
     pub fn congestion(
         mut self,
         high: u64,
@@ -305,8 +305,8 @@ impl SubscriptionBuilder {
     }
 
     /// Subscribes a handler that gets all that is there at once, up to [`max_batch`](Self::max_batch)
-    /// messages: never none, in their order, gap notices in their places, and the final message as the last
-    /// of all.
+    /// messages: never none, in their order, gap notices in their places, and the final message as the
+    /// last of all.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -354,8 +354,8 @@ impl SubscriptionBuilder {
         self.alive.core.declines(info)
     }
 
-    /// Subscribes a handler for everything that was accepted. `ready` is shown the subscription before the
-    /// handler is run at all.
+    /// Subscribes a handler for everything that was accepted. `ready` is shown the subscription before
+    /// the handler is run at all.
     pub(crate) fn run_each(
         self,
         call: EachFn,

@@ -242,6 +242,11 @@ impl Listing {
         self.with_taps(self.taps().iter().filter(is_other).cloned().collect())
     }
 
+    /// Without any tap.
+    pub(super) fn without_taps(&self) -> Self {
+        self.with_taps(Box::default())
+    }
+
     fn with_taps(&self, taps: Box<[Weak<TapInner>]>) -> Self {
         Self {
             general: self.general.clone(),
