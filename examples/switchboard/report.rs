@@ -8,9 +8,10 @@ use comfy_table::{CellAlignment, Table};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::audience::Heard;
 use crate::books::{Books, Entry};
 use crate::counts::Counts;
-use crate::totals::Totals;
+use crate::totals::{Events, Totals};
 
 /// All that a run came to.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) counts: Counts,
     /// What the subscribers told.
     pub(crate) totals: Totals,
+    /// What the clients of a replay heard: the one that reads, and the one that sleeps.
+    pub(crate) heard: Option<[Heard; 2]>,
     /// Where the call detail records are.
     pub(crate) cdr: PathBuf,
     /// How many the file holds.
@@ -53,6 +56,9 @@ struct Line<'a> {
     cdr_file: String,
     books: &'a [Entry],
     sip: &'a Counts,
+    events: &'a Events,
+    reader: Option<&'a Heard>,
+    sleeper: Option<&'a Heard>,
 }
 
 impl Report {
@@ -113,6 +119,16 @@ impl Report {
             ]
             .map(|count| count.to_string()),
         );
+        let mut events = table(["clients", "offered", "written", "lost"]);
+        events.add_row(
+            [
+                totals.events.clients,
+                totals.events.offered,
+                totals.events.written,
+                totals.events.lost,
+            ]
+            .map(|count| count.to_string()),
+        );
         let mut latency = table(["latency p50", "p99", "p99.9", "max", "wall time"]);
         latency.add_row(
             self.percentiles()
@@ -122,7 +138,8 @@ impl Report {
                 .map(|time| format!("{time:.1?}")),
         );
         format!(
-            "Expected by {}\n{balance}\nSIP\n{sip}\nBus\n{bus}\n{latency}\n\
+            "Expected by {}\n{balance}\nSIP\n{sip}\nBus\n{bus}\n\
+             Event stream\n{events}\n{latency}\n\
              Call detail records: {}",
             self.authority,
             self.cdr.display()
@@ -158,6 +175,9 @@ impl Report {
             cdr_file: self.cdr.display().to_string(),
             books: &books.entries,
             sip: counts,
+            events: &totals.events,
+            reader: self.heard.as_ref().map(|[reader, _]| reader),
+            sleeper: self.heard.as_ref().map(|[_, sleeper]| sleeper),
         };
         serde_json::to_string(&line).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
     }
