@@ -1,5 +1,5 @@
 //! What changes cost: subscribing and unsubscribing, on a topic that is idle, that is under fire, that somebody
-//! hears the changes of, that has many subscribers already; forwarding and cancelling, with many topics upstream;
+//! hears the changes of, that has many subscribers already; accepting a type and declining it; forwarding and cancelling, with many topics upstream;
 //! making a topic and dropping it. Each is one pair, so the state is the same after each.
 
 #![expect(missing_docs, reason = "criterion's macros")]
@@ -7,13 +7,16 @@
 mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use stasis_bus::{Bus, Receiver, Topic};
+use stasis_bus::{Bus, MessageType, Receiver, Topic};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use support::Payload;
+
+static TYPE: MessageType<Payload> = MessageType::new("type");
+static ANOTHER: MessageType<Payload> = MessageType::new("another");
 
 /// As large as it gets here.
 const MANY: usize = 100_000;
@@ -125,6 +128,39 @@ fn many_subscribers(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A type that one subscription accepts and declines, and all others accept.
+fn types(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("accept a type and decline it");
+    for count in [10, MANY] {
+        let (bus, topic) = bus_and_topic();
+        let others = (0..count).map(|_| topic.subscribe().accept(&TYPE).receiver());
+        let _others: Vec<Receiver> = others.collect::<Result<_, _>>().expect("receivers");
+        let builder = topic.subscribe().accept(&ANOTHER).changeable();
+        let mut receiver = builder.receiver().expect("a receiver");
+        let pair = |receiver: &Receiver| {
+            let subscription = receiver.subscription();
+            subscription.accept(&TYPE).expect("a type");
+            subscription.decline(&TYPE).expect("a type");
+        };
+        group.bench_function(format!("beside {count} others"), |bencher| {
+            bencher.iter(|| pair(&receiver));
+        });
+        let fire = Fire::on(&bus.topic("another").expect("a topic"));
+        group.bench_function(
+            format!("beside {count} others, while somebody publishes"),
+            |bencher| {
+                bencher.iter(|| pair(&receiver));
+            },
+        );
+        drop(fire);
+        topic
+            .publish(TYPE.message(Payload::new(1)))
+            .expect("published");
+        assert!(receiver.try_recv().is_err(), "it was declined");
+    }
+    group.finish();
+}
+
 fn forwards(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("forward and cancel");
     for count in [0, MANY] {
@@ -187,6 +223,6 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_millis(1500))
         .sample_size(20);
-    targets = subscriptions, many_subscribers, forwards, topics
+    targets = subscriptions, many_subscribers, types, forwards, topics
 }
 criterion_main!(benches);

@@ -63,6 +63,9 @@ pub use topic::{
     SubscriptionBuilder, SyncError, Tap, Topic, TopicPool, TopicStats, Topics,
 };
 
+#[doc = include_str!("../docs/stasis.md")]
+pub mod stasis {}
+
 /// The parts that models and benches look at one by one. Not part of the public API: anything here may
 /// change or go at any time.
 #[cfg(any(loom, feature = "internals"))]

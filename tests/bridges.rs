@@ -137,6 +137,49 @@ fn a_bridge_changes_and_merges() {
     assert!(events.try_recv().is_err());
 }
 
+#[test]
+fn racing_channels_leave_a_chain_of_states() {
+    let Scene {
+        _bus, telephony, ..
+    } = scene();
+    let bridge = telephony.bridge("b").unwrap();
+    bridge.publish().unwrap();
+    let mut events = all(bridge.topic());
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (telephony, bridge) = (&telephony, &bridge);
+            scope.spawn(move || {
+                let channel = telephony.channel(format!("2.{thread}"), "n").unwrap();
+                for _ in 0..30 {
+                    bridge.enter(&channel).unwrap();
+                    bridge.leave(&channel).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(bridge.snapshot().num_channels, 0);
+    let mut count = 0;
+    let mut entered = None;
+    for message in std::iter::from_fn(|| events.try_recv().ok()) {
+        if let Some(blob) = message.payload(&CHANNEL_ENTERED_BRIDGE) {
+            entered = Some(Arc::clone(&blob.bridge));
+        } else if let Some(update) = message.payload(&BRIDGE_SNAPSHOT) {
+            let (old, new) = (update.old.as_ref().unwrap(), update.new.as_ref().unwrap());
+            assert_eq!(old.num_channels, count, "the state before");
+            assert_eq!(new.channels.len(), new.num_channels);
+            let grows = new.num_channels > old.num_channels;
+            let told = entered.take();
+            assert_eq!(
+                grows,
+                told.is_some_and(|told| Arc::ptr_eq(&told, new)),
+                "right before"
+            );
+            count = new.num_channels;
+        }
+    }
+    assert_eq!(count, 0);
+}
+
 fn blind(scene: &Scene) -> BlindTransfer {
     BlindTransfer {
         result: TransferResult::Success,

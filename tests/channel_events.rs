@@ -306,6 +306,30 @@ fn a_dial_as_json() {
         .unwrap();
 }
 
+/// Whoever is faster: an event that was published came before the end, and none comes after it.
+#[test]
+fn nothing_follows_the_end() {
+    for _ in 0..if cfg!(miri) { 2 } else { 100 } {
+        let Scene { _bus, alice, .. } = scene();
+        let mut events = all(alice.topic());
+        let told = std::thread::scope(|scope| {
+            let tell = || (0..20).take_while(|_| alice.hold(None).is_ok()).count();
+            let tellers = [scope.spawn(tell), scope.spawn(tell)];
+            alice.end().unwrap();
+            tellers
+                .map(|teller| teller.join().unwrap())
+                .iter()
+                .sum::<usize>()
+        });
+        let heard: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+        assert_eq!(heard.len(), told + 1);
+        let last = heard
+            .last()
+            .and_then(|last| last.payload(&CHANNEL_SNAPSHOT));
+        assert!(last.is_some_and(|update| update.new.ended));
+    }
+}
+
 #[test]
 fn user_events_have_all_their_objects() {
     let Scene {

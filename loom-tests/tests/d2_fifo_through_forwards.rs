@@ -73,7 +73,7 @@ fn receive(mut receiver: Receiver) -> Role<Option<Run>> {
 
 #[test]
 fn on_two_topics_in_turn_while_another_publishes() {
-    phased("d2_fifo_through_forwards, two publishers", 360, || {
+    phased("d2_fifo_through_forwards, two publishers", 226, || {
         let scene = Scene::new();
         // Two slots: the third message lives behind the ring.
         let mut receiver = scene.c.subscribe().capacity(2).receiver().unwrap();

@@ -18,7 +18,7 @@ fn tag(message: &Message) -> Tag {
 
 #[test]
 fn two_publish() {
-    phased("retained_state, two publish", 221, || {
+    phased("retained_state, two publish", 115, || {
         let bus = Bus::new().unwrap();
         let all = bus.topic("all").unwrap();
         let states = StateTopics::new(&all).unwrap();
@@ -40,7 +40,7 @@ fn two_publish() {
 
 #[test]
 fn one_publishes_and_one_begins() {
-    phased("retained_state, one begins", 187, || {
+    phased("retained_state, one begins", 132, || {
         let bus = Bus::new().unwrap();
         let all = bus.topic("all").unwrap();
         let states = StateTopics::new(&all).unwrap();
@@ -67,7 +67,7 @@ fn one_publishes_and_one_begins() {
 
 #[test]
 fn the_last_publisher_leaves_and_another_one_comes() {
-    phased("retained_state, one leaves", 272, || {
+    phased("retained_state, one leaves", 153, || {
         let bus = Bus::new().unwrap();
         let all = bus.topic("all").unwrap();
         let states = StateTopics::new(&all).unwrap();

@@ -51,7 +51,7 @@ enum Tried {
 #[derive(Default)]
 struct Made {
     /// A mailbox that fails when full has shed its update; its owner is told by a gap notice.
-    offered: Offered,
+    offered: Option<Offered>,
     /// By a topic that is closed.
     refused: Vec<PublishError>,
     left: Left,
@@ -225,7 +225,7 @@ impl Announcer {
         } else {
             made.left = self.apply(change, &mut book);
             for staged in staged.into_iter().flatten() {
-                staged.offer_into(&mut made.offered);
+                staged.offer_into(made.offered.get_or_insert_default());
             }
             Tried::Made
         };
@@ -268,8 +268,9 @@ impl Announcer {
             version: book.aggregate_version,
         });
         for update in [Some(update), end_of_aggregate].into_iter().flatten() {
-            let offered = stage.offer_into(CACHE_UPDATE.message(update), &mut made.offered);
-            made.refused.extend(offered.err());
+            let offered = made.offered.get_or_insert_default();
+            let refused = stage.offer_into(CACHE_UPDATE.message(update), offered);
+            made.refused.extend(refused.err());
         }
         Tried::Made
     }

@@ -25,7 +25,7 @@ pub struct CachingTopic {
     tap: Tap,
 }
 
-/// Numbers for the names of caching topics.
+/// Numbers for the names of caching topics. No model looks at it.
 static NUMBERS: RwLock<u64> = RwLock::new(0);
 
 pub(super) fn next_number() -> u64 {

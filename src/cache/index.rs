@@ -1,6 +1,6 @@
 //! The map of a cache: from type and key to an entry, and in an entry from origin to a place. Reading takes
 //! no lock and is not retried because others write. It is papaya's; in models, which it knows nothing of, a
-//! locked map stands in for it, and gives them no happens-before edge.
+//! locked map stands in for it, and gives them no more happens-before edges than it does.
 //!
 //! What it frees late is memory of the bus's own: entries are emptied before they leave, keys are [`Key`]s.
 //! So neither hashing nor comparing nor dropping in here runs code of the user's (R1).
@@ -165,11 +165,17 @@ mod map {
 #[cfg(loom)]
 mod map {
     use super::{Index, Place, PlaceRef};
+    use crate::sync::atomic::{AtomicU64, Ordering};
     use crate::sync::unmodelled::{Arc, RwLock};
     use std::collections::HashMap;
     use std::hash::Hash;
 
-    pub(super) struct Map<K, V>(RwLock<HashMap<K, Arc<V>>>);
+    pub(super) struct Map<K, V> {
+        /// Of the system, so that no model changes threads under it.
+        map: RwLock<HashMap<K, Arc<V>>>,
+        /// The one edge that papaya gives: who finds a value sees what was before it was put there.
+        edge: AtomicU64,
+    }
 
     impl<V> Index<Place, V> {
         pub(in crate::cache) fn with<R>(
@@ -187,25 +193,37 @@ mod map {
             key: &K,
             look: impl FnOnce(&Arc<V>) -> R,
         ) -> Option<R> {
-            // Not looked at under the lock: to look is a point where the model changes threads.
-            let found = self.0.0.read().unwrap().get(key).cloned();
+            self.0.turn();
+            let found = self.0.map.read().unwrap().get(key).cloned();
             found.as_ref().map(look)
         }
     }
 
     impl<K: Hash + Eq + Clone, V> Map<K, V> {
         pub(super) fn new() -> Self {
-            Self(RwLock::new(HashMap::new()))
+            Self {
+                map: RwLock::new(HashMap::new()),
+                edge: AtomicU64::new(0),
+            }
+        }
+
+        /// A point where the model may change threads, right before what is done to the map: so it tries both
+        /// orders of any two of these.
+        fn turn(&self) {
+            // Acquire: pairs with the Release in `get_or_insert`. An addition, so that it is the latest one.
+            self.edge.fetch_add(0, Ordering::Acquire);
         }
 
         pub(super) fn get_or_insert(&self, key: K, value: Arc<V>) -> Arc<V> {
-            let mut map = self.0.write().unwrap();
-            let found = map.get(&key).cloned();
-            found.unwrap_or_else(|| Arc::clone(map.entry(key).or_insert(value)))
+            // AcqRel: Release pairs with `turn`; Acquire, for what is found instead.
+            self.edge.fetch_add(1, Ordering::AcqRel);
+            let mut map = self.map.write().unwrap();
+            Arc::clone(map.entry(key).or_insert(value))
         }
 
         pub(super) fn remove(&self, key: &K, value: &Arc<V>) {
-            let mut map = self.0.write().unwrap();
+            self.turn();
+            let mut map = self.map.write().unwrap();
             let is_same = map.get(key).is_some_and(|found| Arc::ptr_eq(found, value));
             let removed = if is_same { map.remove(key) } else { None };
             drop(map);
@@ -213,12 +231,13 @@ mod map {
         }
 
         pub(super) fn len(&self) -> usize {
-            self.0.read().unwrap().len()
+            self.map.read().unwrap().len()
         }
 
         pub(super) fn for_each(&self, mut look: impl FnMut(&K, &Arc<V>)) {
+            self.turn();
             let all: Vec<_> = {
-                let map = self.0.read().unwrap();
+                let map = self.map.read().unwrap();
                 map.iter()
                     .map(|(k, v)| (k.clone(), Arc::clone(v)))
                     .collect()

@@ -364,6 +364,9 @@ impl Channel {
     /// Publishes the channel as it is, on its own topic, unless it is as it was published last. Look-ups
     /// see it before any subscriber does; all see its snapshots in one order.
     ///
+    /// Waits for nobody: a mailbox that blocks its publishers takes the snapshot past its capacity. A
+    /// closure filter may be asked about a snapshot that is not published, since another one overtook it.
+    ///
     /// # Errors
     /// [`TelephonyError::ChannelEnded`], and what publish has to say.
     pub fn publish(&self) -> Result<Publication, TelephonyError> {

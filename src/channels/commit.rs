@@ -85,9 +85,16 @@ struct State<S> {
     latest: Arc<S>,
     /// How often it was changed.
     version: u64,
-    /// A snapshot was published.
-    announced: bool,
-    ended: bool,
+    stage: Stage,
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No snapshot was published.
+    Unknown,
+    Known,
+    Ended,
 }
 
 /// A change of a [`Live`].
@@ -102,8 +109,7 @@ impl<S> Live<S> {
         Self(Mutex::new(State {
             latest: Arc::new(first),
             version: 0,
-            announced: false,
-            ended: false,
+            stage: Stage::Unknown,
         }))
     }
 
@@ -112,7 +118,7 @@ impl<S> Live<S> {
     }
 
     pub(super) fn is_ended(&self) -> bool {
-        self.0.lock().ended
+        self.0.lock().stage == Stage::Ended
     }
 
     /// Publishes what `stage` makes of the latest snapshot, unless it has ended: nothing that changed it
@@ -125,7 +131,7 @@ impl<S> Live<S> {
         loop {
             let (latest, version) = {
                 let state = self.0.lock();
-                if state.ended {
+                if state.stage == Stage::Ended {
                     return Err(ended());
                 }
                 (Arc::clone(&state.latest), state.version)
@@ -157,10 +163,11 @@ impl<S> Live<S> {
         loop {
             let (latest, version, announced) = {
                 let state = self.0.lock();
-                if state.ended {
+                if state.stage == Stage::Ended {
                     return Err(ended());
                 }
-                (Arc::clone(&state.latest), state.version, state.announced)
+                let announced = state.stage == Stage::Known;
+                (Arc::clone(&state.latest), state.version, announced)
             };
             let Some(new) = next(&latest, announced)? else {
                 return Ok(false);
@@ -178,8 +185,7 @@ impl<S> Live<S> {
                     continue;
                 }
                 state.version += 1;
-                state.announced = true;
-                state.ended = is_last;
+                state.stage = if is_last { Stage::Ended } else { Stage::Known };
                 state.latest = Arc::clone(&new);
                 store(&new);
                 ready.offer()

@@ -36,6 +36,24 @@ use std::fmt;
 /// Snapshots of channels and bridges are published as updates, with what was before, so `all` and
 /// `all-cached` hear the same of them. Snapshots of endpoints are not, and `endpoint:all-cached` hears
 /// both.
+///
+/// ```
+/// use stasis_bus::Bus;
+/// use stasis_bus::channels::{CHANNEL_SNAPSHOT, Telephony};
+///
+/// let bus = Bus::new()?;
+/// let telephony = Telephony::new(&bus)?;
+/// let alice = telephony.endpoint("PJSIP", "alice")?;
+/// let mut calls = alice.topic().subscribe().accept(&CHANNEL_SNAPSHOT).receiver()?;
+///
+/// let channel = telephony.channel("1700000000.1", "PJSIP/alice-00000001")?;
+/// channel.set_endpoint(&alice)?;
+/// channel.publish()?;
+/// let message = calls.recv()?;
+/// assert_eq!(message.payload(&CHANNEL_SNAPSHOT).unwrap().new.id(), "1700000000.1");
+/// assert_eq!(alice.snapshot().channel_ids, ["1700000000.1"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Telephony {
     shared: Arc<Shared>,
@@ -139,6 +157,18 @@ impl Shared {
 }
 
 /// Makes a [`Telephony`]: which variables of channels clients want to see.
+///
+/// ```
+/// use stasis_bus::Bus;
+/// use stasis_bus::channels::Telephony;
+///
+/// let bus = Bus::new()?;
+/// let telephony = Telephony::builder().ari_variable("LANGUAGE").build(&bus)?;
+/// let channel = telephony.channel("1700000000.1", "PJSIP/alice-00000001")?;
+/// channel.set_variable("LANGUAGE", "de")?;
+/// assert_eq!(channel.snapshot().unwrap().to_json()["channelvars"]["LANGUAGE"], "de");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct TelephonyBuilder {
@@ -208,7 +238,7 @@ impl Telephony {
         Channel::new(&self.shared, uniqueid, name)
     }
 
-    /// A new bridge. Nobody hears of it before it is published.
+    /// A new bridge. Nobody hears of it before it is published or changed.
     ///
     /// # Errors
     /// As [`Telephony::channel`].
@@ -363,6 +393,19 @@ impl Telephony {
     }
 
     /// Publishes a message about the system as a whole, of one of its types: see [`super::types`].
+    ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// # use stasis_bus::channels::{AMI, CC_FAILURE, CallCompletion, Telephony};
+    /// # let bus = Bus::new()?;
+    /// # let telephony = Telephony::new(&bus)?;
+    /// let mut events = telephony.system_topic().subscribe().accept_format(&AMI).receiver()?;
+    /// let step = CallCompletion { core_id: 7, ..CallCompletion::default() };
+    /// telephony.publish_system(&CC_FAILURE, step)?;
+    /// let text = events.recv()?.render(&AMI);
+    /// assert_eq!(text.as_deref(), Some("Event: CCFailure\r\nCoreID: 7\r\n\r\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// What publish has to say.

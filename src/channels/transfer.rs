@@ -117,6 +117,29 @@ pub enum Destination {
 impl Telephony {
     /// Publishes a blind transfer, on the topic of all bridges.
     ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// # use stasis_bus::channels::{AMI, BlindTransfer, Telephony, TransferResult};
+    /// # let bus = Bus::new()?;
+    /// # let telephony = Telephony::new(&bus)?;
+    /// let mut events = telephony.bridge_topic_all().subscribe().receiver()?;
+    /// let alice = telephony.channel("1700000000.1", "PJSIP/alice-00000001")?;
+    /// alice.publish()?;
+    /// telephony.publish_blind_transfer(BlindTransfer {
+    ///     result: TransferResult::Success,
+    ///     is_external: false,
+    ///     transferer: alice.snapshot().unwrap(),
+    ///     bridge: None,
+    ///     context: "from-inside".into(),
+    ///     extension: "100".into(),
+    ///     transferee: None,
+    ///     replace_channel: None,
+    /// })?;
+    /// let text = events.recv()?.render(&AMI).unwrap();
+    /// assert!(text.contains("\r\nTransfererChannel: PJSIP/alice-00000001\r\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// What publish has to say.
     pub fn publish_blind_transfer(&self, transfer: BlindTransfer) -> Result<(), TelephonyError> {

@@ -119,6 +119,21 @@ fn prefix(kind: &str, number: usize) -> String {
 impl Telephony {
     /// Publishes a user event, on the topic of the channel that it came from, or on that of all channels.
     ///
+    /// ```
+    /// # use stasis_bus::Bus;
+    /// # use stasis_bus::channels::{Telephony, USER_EVENT};
+    /// # use stasis_bus::json::UserEvent;
+    /// # let bus = Bus::new()?;
+    /// # let telephony = Telephony::new(&bus)?;
+    /// let mut events = telephony.channel_topic_all().subscribe().receiver()?;
+    /// let sales = telephony.endpoint("PJSIP", "sales")?;
+    /// let event = UserEvent::new("QueueFull", serde_json::json!({ "waiting": 12 }))?;
+    /// telephony.publish_user_event(None, event.with(sales.snapshot())?)?;
+    /// let message = events.recv()?;
+    /// assert_eq!(message.payload(&USER_EVENT).unwrap().data()["waiting"], 12);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`TelephonyError::ChannelEnded`], and what publish has to say.
     pub fn publish_user_event(

@@ -46,8 +46,9 @@ impl Subscription {
     /// even from a publish that had begun before; those that are in it are delivered. Nothing changes if it
     /// does not accept them.
     ///
-    /// Waits for publishers that are in the middle of their offers, which is a matter of microseconds, but
-    /// not for those who wait for room: they give up.
+    /// Waits for publishers that are in the middle of their offers. That is a matter of microseconds, if the
+    /// system does not keep one of them from running meanwhile. It does not wait for those who wait for
+    /// room: they give up.
     ///
     /// # Errors
     /// [`AcceptError`] if it is not changeable, has ended, or accepts every type.

@@ -32,7 +32,6 @@ pub(super) struct Aftermath {
     pub(super) others: SmallVec<[Duty; 4]>,
     /// Nobody wanted them.
     pub(super) unwanted: SmallVec<[Message; 1]>,
-    pub(super) tapped: Tapped,
     rare: Option<Rare>,
 }
 
@@ -47,6 +46,7 @@ pub(super) struct Rare {
     pub(super) congested: SmallVec<[(Arc<Subscriber>, u64); 1]>,
     pub(super) unpinned: SmallVec<[Listed; 2]>,
     pub(super) failed: Option<Message>,
+    pub(super) tapped: Tapped,
 }
 
 /// So many duties for the pool are handed over at once; the workers begin with them while the publisher
@@ -108,11 +108,9 @@ impl Aftermath {
     /// True if somebody waits for room, is to be evicted or taps: [`Self::settle`] is due before the next
     /// message, which would overtake the one that waits, or come where one that was refused is missing.
     pub(super) fn is_urgent(&self) -> bool {
-        if !self.tapped.is_empty() {
-            return true;
-        }
-        let rare = self.rare.as_ref();
-        rare.is_some_and(|rare| !(rare.blocked.is_empty() && rare.evict.is_empty()))
+        self.rare.as_ref().is_some_and(|rare| {
+            !(rare.blocked.is_empty() && rare.evict.is_empty() && rare.tapped.is_empty())
+        })
     }
 
     /// True if much of what is to be dropped has gathered: a long batch would keep what was shed on its way.
@@ -133,7 +131,9 @@ impl Aftermath {
 
     /// The taps, for a task, which runs them when nobody waits any more.
     pub(super) fn take_tapped(&mut self) -> Tapped {
-        std::mem::take(&mut self.tapped)
+        let rare = self.rare.as_mut();
+        rare.map(|rare| std::mem::take(&mut rare.tapped))
+            .unwrap_or_default()
     }
 
     /// Mailboxes without room take the message beyond their capacities: for notices of the bus, which come
@@ -164,10 +164,6 @@ impl Aftermath {
         }
         if let Some(rare) = &mut self.rare {
             rare.settle(receipt);
-        }
-        // Last: what a tap publishes comes after its cause for those who had no room as well (C5).
-        if !self.tapped.is_empty() {
-            tap::run(self.take_tapped());
         }
         scope::run_pending();
     }
@@ -212,5 +208,9 @@ impl Rare {
             self.blocked.wait(receipt);
         }
         self.unpinned.clear();
+        // Last: what a tap publishes comes after its cause for those who had no room as well (C5).
+        if !self.tapped.is_empty() {
+            tap::run(std::mem::take(&mut self.tapped));
+        }
     }
 }

@@ -122,7 +122,10 @@ pub(super) fn leave_unwanted(
     after: &mut Aftermath,
 ) -> u64 {
     let before = prepared.len();
-    let is_unwanted = |ready: &Ready| !ready.subscriber.types.wants(info, guard);
+    let is_unwanted = |ready: &Ready| {
+        let types = &ready.subscriber.types;
+        types.as_changeable().is_some() && !types.wants(info, guard)
+    };
     while let Some(index) = prepared.iter().position(is_unwanted) {
         let Ready {
             subscriber, alive, ..

@@ -149,13 +149,19 @@ fn offer_all(
             fast + prepared.len()
         }
     };
-    let taps = collect_taps(&listings, info);
+    let is_tapped = listings
+        .iter()
+        .any(|(_, listing)| !listing.taps().is_empty())
+        && !info.is_control();
     if count == 0 {
-        leave_to_taps(taps, message, after);
+        match is_tapped {
+            true => leave_to_taps(&listings, message, after),
+            false => after.unwanted.push(message),
+        }
         return Ok(());
     }
-    for tap in taps {
-        after.tapped.push((tap, message.clone()));
+    if is_tapped {
+        collect_taps(&listings, &message, after);
     }
     let raw = message.into_deliveries(count.try_into().unwrap_or(u32::MAX));
     let mut offers = Offers {
@@ -184,28 +190,28 @@ fn offer_all(
     Ok(())
 }
 
-/// The taps of all topics in reach, to be run once nothing is pinned.
-#[inline]
-fn collect_taps(listings: &Listings<'_>, info: &TypeInfo) -> SmallVec<[Arc<TapInner>; 1]> {
-    let mut taps = SmallVec::new();
-    for (_, listing) in listings {
-        if !listing.taps().is_empty() && !info.is_control() {
-            taps.extend(listing.taps().iter().filter_map(Weak::upgrade));
-        }
-    }
-    taps
+/// Has the taps of all topics in reach run once nothing is pinned.
+#[cold]
+fn collect_taps(listings: &Listings<'_>, message: &Message, after: &mut Aftermath) {
+    let tapped = &mut after.rare().tapped;
+    tapped.extend(taps(listings).map(|tap| (tap, message.clone())));
 }
 
-/// Nobody wants the message but the taps, if there are any: the last one gets the handle itself.
-#[inline]
-fn leave_to_taps(mut taps: SmallVec<[Arc<TapInner>; 1]>, message: Message, after: &mut Aftermath) {
+/// Nobody wants the message but the taps: the last one gets the handle itself.
+#[cold]
+fn leave_to_taps(listings: &Listings<'_>, message: Message, after: &mut Aftermath) {
+    let mut taps: SmallVec<[Arc<TapInner>; 1]> = taps(listings).collect();
     let Some(last) = taps.pop() else {
         return after.unwanted.push(message);
     };
-    for tap in taps {
-        after.tapped.push((tap, message.clone()));
-    }
-    after.tapped.push((last, message));
+    let tapped = &mut after.rare().tapped;
+    tapped.extend(taps.into_iter().map(|tap| (tap, message.clone())));
+    tapped.push((last, message));
+}
+
+fn taps(listings: &Listings<'_>) -> impl Iterator<Item = Arc<TapInner>> {
+    let taps = listings.iter().flat_map(|(_, listing)| listing.taps());
+    taps.filter_map(Weak::upgrade)
 }
 
 /// Who is on a topic with total order that is out of reach by now is offered nothing: its turn is not held

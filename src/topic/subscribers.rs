@@ -64,37 +64,56 @@ impl Entry {
     }
 }
 
-/// A chunked list. Copies share their chunks.
+/// A chunked list. Copies share their chunks, and the table of them, if there are several.
 #[derive(Debug, Clone, Default)]
-pub(super) struct List {
-    chunks: Box<[Arc<[Entry]>]>,
+pub(super) enum List {
+    #[default]
+    Empty,
+    One(Chunk),
+    Many(Arc<[Chunk]>),
 }
 
+type Chunk = Arc<[Entry]>;
+
 impl List {
+    /// All but the last one are full, and none is empty.
     #[inline]
-    pub(super) fn chunks(&self) -> impl Iterator<Item = &[Entry]> {
-        self.chunks.iter().map(|chunk| &**chunk)
+    pub(super) fn chunks(&self) -> &[Chunk] {
+        match self {
+            Self::Empty => &[],
+            Self::One(chunk) => std::slice::from_ref(chunk),
+            Self::Many(chunks) => chunks,
+        }
+    }
+
+    fn of(mut chunks: Vec<Chunk>) -> Self {
+        match chunks.len() {
+            0 => Self::Empty,
+            1 => chunks.pop().map_or(Self::Empty, Self::One),
+            _ => Self::Many(chunks.into()),
+        }
     }
 
     #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.chunks.iter().flat_map(|chunk| chunk.iter().copied())
+        self.chunks().iter().flat_map(|chunk| chunk.iter().copied())
     }
 
     #[inline]
     pub(super) fn len(&self) -> usize {
-        match self.chunks.split_last() {
+        match self.chunks().split_last() {
             Some((last, full)) => full.len() * CHUNK + last.len(),
             None => 0,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        matches!(self, Self::Empty)
     }
 
     fn entry(&self, index: usize) -> Option<Entry> {
-        self.chunks.get(index / CHUNK)?.get(index % CHUNK).copied()
+        let chunk = self.chunks().get(index / CHUNK)?;
+        chunk.get(index % CHUNK).copied()
     }
 
     /// Where a subscriber is: where it says that it is, or by looking through all, unless it was taken off.
@@ -108,23 +127,21 @@ impl List {
 
     fn with(&self, entry: Entry) -> Self {
         entry.get().place.set(self.len() as u64);
-        let mut chunks = self.chunks.to_vec();
+        let mut chunks = self.chunks().to_vec();
         match chunks.last_mut() {
             Some(last) if last.len() < CHUNK => {
                 *last = last.iter().copied().chain([entry]).collect();
             }
             _ => chunks.push([entry].into()),
         }
-        Self {
-            chunks: chunks.into(),
-        }
+        Self::of(chunks)
     }
 
     /// Without the entry at `index`: the last one takes its place.
     fn without(&self, index: usize) -> Self {
-        let mut chunks = self.chunks.to_vec();
+        let mut chunks = self.chunks().to_vec();
         let Some(last) = chunks.pop() else {
-            return Self::default();
+            return Self::Empty;
         };
         let moved = last[last.len() - 1];
         if last.len() > 1 {
@@ -136,9 +153,7 @@ impl List {
             chunk[index % CHUNK] = moved;
             chunks[index / CHUNK] = chunk.into();
         }
-        Self {
-            chunks: chunks.into(),
-        }
+        Self::of(chunks)
     }
 }
 
@@ -153,13 +168,25 @@ pub(super) struct Listing {
     /// Those that want certain types, by the number of the type, sorted; those that want nothing for now
     /// under [`NO_TYPE`], so that who closes the topic finds them.
     by_type: Box<[(u32, List)]>,
+    /// What most topics have nothing of.
+    rare: Option<Box<Rare>>,
+    /// How many there are, each counted once.
+    len: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Rare {
     /// Those for which a publisher has to run code of the user's first, or to look at more than the type's
     /// number, whatever they want.
     slow: List,
     /// What publishers run.
     taps: Box<[Weak<TapInner>]>,
-    /// How many there are, each counted once.
-    len: usize,
+}
+
+impl Rare {
+    fn boxed_if_any(self) -> Option<Box<Self>> {
+        (!self.slow.is_empty() || !self.taps.is_empty()).then(|| Box::new(self))
+    }
 }
 
 impl Listing {
@@ -186,7 +213,7 @@ impl Listing {
     /// Those for which code of the user's is run first; whether they want the type is not decided yet.
     #[inline]
     pub(super) fn slow(&self) -> &List {
-        &self.slow
+        self.rare.as_ref().map_or(&List::Empty, |rare| &rare.slow)
     }
 
     #[inline]
@@ -196,31 +223,34 @@ impl Listing {
 
     #[inline]
     pub(super) fn taps(&self) -> &[Weak<TapInner>] {
-        &self.taps
+        self.rare.as_ref().map_or(&[], |rare| &rare.taps)
     }
 
     /// True if a publish would do nothing here.
     pub(super) fn is_empty(&self) -> bool {
-        self.len == 0 && self.taps.is_empty()
+        self.len == 0 && self.taps().is_empty()
     }
 
     /// With one tap more.
     pub(super) fn with_tap(&self, tap: Weak<TapInner>) -> Self {
-        self.with_taps(self.taps.iter().cloned().chain([tap]).collect())
+        self.with_taps(self.taps().iter().cloned().chain([tap]).collect())
     }
 
     /// Without that tap.
     pub(super) fn without_tap(&self, tap: &Arc<TapInner>) -> Self {
         let is_other = |weak: &&Weak<TapInner>| !std::ptr::eq(weak.as_ptr(), Arc::as_ptr(tap));
-        self.with_taps(self.taps.iter().filter(is_other).cloned().collect())
+        self.with_taps(self.taps().iter().filter(is_other).cloned().collect())
     }
 
     fn with_taps(&self, taps: Box<[Weak<TapInner>]>) -> Self {
         Self {
             general: self.general.clone(),
             by_type: self.by_type.clone(),
-            slow: self.slow.clone(),
-            taps,
+            rare: Rare {
+                slow: self.slow().clone(),
+                taps,
+            }
+            .boxed_if_any(),
             len: self.len,
         }
     }
@@ -228,9 +258,9 @@ impl Listing {
     /// True if somebody wants that type, as far as filters by type tell. A tap wants everything.
     pub(super) fn wants(&self, info: &TypeInfo, guard: &Guard) -> bool {
         let wants = |entry: Entry| entry.get().types.wants(info, guard);
-        (!self.taps.is_empty() && !info.is_control())
+        (!self.taps().is_empty() && !info.is_control())
             || self.fast(info).any(|list| !list.is_empty())
-            || self.slow.iter().any(wants)
+            || self.slow().iter().any(wants)
     }
 
     /// True if that one is on the list.
@@ -241,7 +271,7 @@ impl Listing {
             return found(&self.general) || self.by_type.iter().any(|(_, list)| found(list));
         }
         let spots = Spots::of(subscriber, subscriber.types.accepted(guard));
-        spots.slow && found(&self.slow)
+        spots.slow && found(self.slow())
             || spots.general && found(&self.general)
             || spots
                 .ids
@@ -255,7 +285,7 @@ impl Listing {
         let mut entries: Vec<Entry> = self
             .general
             .iter()
-            .chain(self.slow.iter())
+            .chain(self.slow().iter())
             .chain(typed)
             .collect();
         entries.sort_by_key(|entry| entry.as_ptr());
@@ -314,9 +344,8 @@ impl Listing {
             _ => list.clone(),
         };
         let general = change(&self.general, from.general, to.general);
-        let slow = change(&self.slow, from.slow, to.slow);
-        let mut change_typed =
-            |id: u32, list: &List| change(list, from.ids.contains(&id), to.ids.contains(&id));
+        let slow = change(self.slow(), from.slow, to.slow);
+        let mut change_typed = |id: u32, list: &List| change(list, from.has(id), to.has(id));
         let mut by_type: Vec<(u32, List)> = self
             .by_type
             .iter()
@@ -330,9 +359,12 @@ impl Listing {
         by_type.retain(|(_, list)| !list.is_empty());
         let new = Self {
             general,
-            slow,
             by_type: by_type.into(),
-            taps: self.taps.clone(),
+            rare: Rare {
+                slow,
+                taps: self.taps().into(),
+            }
+            .boxed_if_any(),
             len,
         };
         (new, found)
@@ -344,11 +376,16 @@ impl Listing {
 struct Spots {
     general: bool,
     slow: bool,
-    /// The numbers of the types.
+    /// The numbers of the types, sorted.
     ids: SmallVec<[u32; 4]>,
 }
 
 impl Spots {
+    /// A router may have a thousand of them, and so has the topic then.
+    fn has(&self, id: u32) -> bool {
+        self.ids.binary_search(&id).is_ok()
+    }
+
     fn of(subscriber: &Subscriber, accepted: Accepted<'_>) -> Self {
         if subscriber.is_slow {
             return Self {
@@ -362,6 +399,7 @@ impl Spots {
         if accepted.is_some() && ids.is_empty() {
             ids.push(NO_TYPE);
         }
+        ids.sort_unstable();
         Self {
             general: accepted.is_none(),
             slow: false,
