@@ -44,11 +44,6 @@ impl Books {
         records: u64,
         heard: Option<&[Heard; 2]>,
     ) -> Books {
-        let entry = |what, expected, found| Entry {
-            what,
-            expected,
-            found,
-        };
         let lossless = [
             entry(
                 "events handled on the aggregate",
@@ -62,8 +57,6 @@ impl Books {
             ),
             entry("call detail records in the file", expected.cdrs, records),
         ];
-        // Each change of a call, and its Call-ID.
-        let text = expected.events + expected.calls;
         let lost = lossless
             .iter()
             .map(|line| line.expected.saturating_sub(line.found))
@@ -89,27 +82,9 @@ impl Books {
             entry("topics of calls that are left", 0, totals.left_topics),
             entry("failures of the bus", 0, totals.failures),
         ]);
-        if let Some([reader, sleeper]) = heard {
-            let told = sleeper.events + sleeper.lost;
-            entries.extend([
-                entry("events read by the client that reads", text, reader.events),
-                entry("events that it lost", 0, reader.lost),
-                entry(
-                    "events read or told lost by the one that sleeps",
-                    text,
-                    told,
-                ),
-                entry(
-                    "events that either read out of order",
-                    0,
-                    reader.disorder + sleeper.disorder,
-                ),
-                entry(
-                    "clients that were told the end",
-                    2,
-                    reader.ends + sleeper.ends,
-                ),
-            ]);
+        if let Some(heard) = heard {
+            // Each change of a call, and its Call-ID.
+            entries.extend(audience(expected.events + expected.calls, heard));
         }
         Books { entries, lost }
     }
@@ -118,6 +93,39 @@ impl Books {
     pub(crate) fn balance(&self) -> bool {
         self.lost == 0 && self.entries.iter().all(Entry::balances)
     }
+}
+
+fn entry(what: &'static str, expected: u64, found: u64) -> Entry {
+    Entry {
+        what,
+        expected,
+        found,
+    }
+}
+
+/// What the clients of a replay must have read or been told lost, so many events each.
+fn audience(events: u64, [reader, sleeper]: &[Heard; 2]) -> [Entry; 5] {
+    let told = sleeper.events + sleeper.lost;
+    let disorder = reader.disorder + sleeper.disorder;
+    [
+        entry(
+            "events read by the client that reads",
+            events,
+            reader.events,
+        ),
+        entry("events that it lost", 0, reader.lost),
+        entry(
+            "events read or told lost by the one that sleeps",
+            events,
+            told,
+        ),
+        entry("events that either read out of order", 0, disorder),
+        entry(
+            "clients that were told the end",
+            2,
+            reader.ends + sleeper.ends,
+        ),
+    ]
 }
 
 #[cfg(test)]

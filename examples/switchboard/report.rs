@@ -81,15 +81,15 @@ impl Report {
             let (expected, found) = (line.expected.to_string(), line.found.to_string());
             balance.add_row([line.what, &expected, &found, verdict]);
         }
-        let mut sip = table([
-            "packets",
-            "repeated",
-            "malformed",
-            "OPTIONS",
-            "stray",
-            "resent",
-        ]);
-        sip.add_row(
+        let sip = counted(
+            [
+                "packets",
+                "repeated",
+                "malformed",
+                "OPTIONS",
+                "stray",
+                "resent",
+            ],
             [
                 counts.packets,
                 counts.repeats,
@@ -97,18 +97,17 @@ impl Report {
                 counts.options,
                 counts.strays,
                 counts.resent,
-            ]
-            .map(|count| count.to_string()),
+            ],
         );
-        let mut bus = table([
-            "published",
-            "delivered",
-            "shed",
-            "lost",
-            "subscriptions",
-            "finals",
-        ]);
-        bus.add_row(
+        let bus = counted(
+            [
+                "published",
+                "delivered",
+                "shed",
+                "lost",
+                "subscriptions",
+                "finals",
+            ],
             [
                 totals.published,
                 totals.delivered,
@@ -116,18 +115,16 @@ impl Report {
                 books.lost,
                 totals.subscriptions,
                 totals.finals,
-            ]
-            .map(|count| count.to_string()),
+            ],
         );
-        let mut events = table(["clients", "offered", "written", "lost"]);
-        events.add_row(
+        let events = counted(
+            ["clients", "offered", "written", "lost"],
             [
                 totals.events.clients,
                 totals.events.offered,
                 totals.events.written,
                 totals.events.lost,
-            ]
-            .map(|count| count.to_string()),
+            ],
         );
         let mut latency = table(["latency p50", "p99", "p99.9", "max", "wall time"]);
         latency.add_row(
@@ -205,6 +202,13 @@ impl Report {
         let at = |quantile| Histogram::value_at_quantile(histogram, quantile);
         [at(0.5), at(0.99), at(0.999), histogram.max()]
     }
+}
+
+/// A table of one row of counts.
+fn counted<const N: usize>(header: [&str; N], counts: [u64; N]) -> Table {
+    let mut table = table(header);
+    table.add_row(counts.map(|count| count.to_string()));
+    table
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
