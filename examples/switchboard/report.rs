@@ -81,51 +81,28 @@ impl Report {
             let (expected, found) = (line.expected.to_string(), line.found.to_string());
             balance.add_row([line.what, &expected, &found, verdict]);
         }
-        let sip = counted(
-            [
-                "packets",
-                "repeated",
-                "malformed",
-                "OPTIONS",
-                "stray",
-                "resent",
-            ],
-            [
-                counts.packets,
-                counts.repeats,
-                counts.malformed,
-                counts.options,
-                counts.strays,
-                counts.resent,
-            ],
-        );
-        let bus = counted(
-            [
-                "published",
-                "delivered",
-                "shed",
-                "lost",
-                "subscriptions",
-                "finals",
-            ],
-            [
-                totals.published,
-                totals.delivered,
-                totals.shed,
-                books.lost,
-                totals.subscriptions,
-                totals.finals,
-            ],
-        );
-        let events = counted(
-            ["clients", "offered", "written", "lost"],
-            [
-                totals.events.clients,
-                totals.events.offered,
-                totals.events.written,
-                totals.events.lost,
-            ],
-        );
+        let sip = counted([
+            ("packets", counts.packets),
+            ("repeated", counts.repeats),
+            ("malformed", counts.malformed),
+            ("OPTIONS", counts.options),
+            ("stray", counts.strays),
+            ("resent", counts.resent),
+        ]);
+        let bus = counted([
+            ("published", totals.published),
+            ("delivered", totals.delivered),
+            ("shed", totals.shed),
+            ("lost", books.lost),
+            ("subscriptions", totals.subscriptions),
+            ("finals", totals.finals),
+        ]);
+        let events = counted([
+            ("clients", totals.events.clients),
+            ("offered", totals.events.offered),
+            ("written", totals.events.written),
+            ("lost", totals.events.lost),
+        ]);
         let mut latency = table(["latency p50", "p99", "p99.9", "max", "wall time"]);
         latency.add_row(
             self.percentiles()
@@ -204,10 +181,10 @@ impl Report {
     }
 }
 
-/// A table of one row of counts.
-fn counted<const N: usize>(header: [&str; N], counts: [u64; N]) -> Table {
-    let mut table = table(header);
-    table.add_row(counts.map(|count| count.to_string()));
+/// A table of one row: counts and what they are called.
+fn counted<const N: usize>(columns: [(&str, u64); N]) -> Table {
+    let mut table = table(columns.map(|(name, _)| name));
+    table.add_row(columns.map(|(_, count)| count.to_string()));
     table
 }
 
