@@ -22,7 +22,7 @@ fn cached(cache: &Cache) -> Option<u8> {
 
 #[test]
 fn two_who_publish() {
-    phased("c1_read_your_writes, two publishers", 165, || {
+    phased("c1_read_your_writes, two publishers", 149, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("topic").unwrap();
         let cache = cache();

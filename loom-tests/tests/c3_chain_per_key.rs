@@ -48,7 +48,7 @@ fn follow(updates: &mut Receiver, count: usize, mut last: Option<u8>, caching: &
 
 #[test]
 fn two_publishers() {
-    phased("c3_chain_per_key, two publishers", 54, || {
+    phased("c3_chain_per_key, two publishers", 44, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("topic").unwrap();
         let caching = attached(&topic);
@@ -89,7 +89,7 @@ fn one_publishes_and_one_clears() {
 
 #[test]
 fn two_publishers_and_a_filter_that_they_run() {
-    phased("c3_chain_per_key, a filter", 210, || {
+    phased("c3_chain_per_key, a filter", 190, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("topic").unwrap();
         let caching = attached(&topic);

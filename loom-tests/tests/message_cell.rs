@@ -92,17 +92,27 @@ fn two_take_out_what_makes_the_stock_low() {
 
 #[test]
 fn the_stock_is_not_given_to_another() {
-    check("message_cell, a low stock and another message", 9, || {
+    check("message_cell, a low stock and another message", 530, || {
         let cell = Arc::new(MessageCell::new(Some(note(0))));
         let kept = cell.get();
         let reader = {
             let cell = Arc::clone(&cell);
             thread::spawn(move || cell.get().map(|message| number(&message)))
         };
-        let old = cell.replace(Some(note(1)));
+        // On a thread of its own: the one that waits for both is not interrupted.
+        let writer = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || {
+                drop(cell.replace(Some(note(1))));
+                // The other one's stock becomes low, too.
+                let others = [cell.get(), cell.get()];
+                assert!(others.iter().flatten().all(|other| number(other) == 1));
+            })
+        };
         let found = reader.join().unwrap();
         assert!(found <= Some(1));
-        drop((kept, old));
+        writer.join().unwrap();
+        drop(kept);
         assert_eq!(cell.get().as_ref().map(number), Some(1));
     });
 }

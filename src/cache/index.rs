@@ -193,8 +193,8 @@ mod map {
             key: &K,
             look: impl FnOnce(&Arc<V>) -> R,
         ) -> Option<R> {
+            self.0.turn();
             let found = self.0.map.read().unwrap().get(key).cloned();
-            self.0.found();
             found.as_ref().map(look)
         }
     }
@@ -207,23 +207,22 @@ mod map {
             }
         }
 
-        fn found(&self) {
+        /// A point where the model may change threads, right before what is done to the map: so it tries both
+        /// orders of any two of these.
+        fn turn(&self) {
             // Acquire: pairs with the Release in `get_or_insert`. An addition, so that it is the latest one.
             self.edge.fetch_add(0, Ordering::Acquire);
         }
 
         pub(super) fn get_or_insert(&self, key: K, value: Arc<V>) -> Arc<V> {
-            // Release: pairs with `found`. Before the insertion, when nobody can find it yet.
-            self.edge.fetch_add(1, Ordering::Release);
-            let known = {
-                let mut map = self.map.write().unwrap();
-                Arc::clone(map.entry(key).or_insert_with(|| Arc::clone(&value)))
-            };
-            self.found();
-            known
+            // AcqRel: Release pairs with `turn`; Acquire, for what is found instead.
+            self.edge.fetch_add(1, Ordering::AcqRel);
+            let mut map = self.map.write().unwrap();
+            Arc::clone(map.entry(key).or_insert(value))
         }
 
         pub(super) fn remove(&self, key: &K, value: &Arc<V>) {
+            self.turn();
             let mut map = self.map.write().unwrap();
             let is_same = map.get(key).is_some_and(|found| Arc::ptr_eq(found, value));
             let removed = if is_same { map.remove(key) } else { None };
@@ -236,13 +235,13 @@ mod map {
         }
 
         pub(super) fn for_each(&self, mut look: impl FnMut(&K, &Arc<V>)) {
+            self.turn();
             let all: Vec<_> = {
                 let map = self.map.read().unwrap();
                 map.iter()
                     .map(|(k, v)| (k.clone(), Arc::clone(v)))
                     .collect()
             };
-            self.found();
             for (key, value) in &all {
                 look(key, value);
             }
