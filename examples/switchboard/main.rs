@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! cargo run --release --example switchboard             # replays a capture made with SIPp
-//! cargo run --release --example switchboard -- --listen 127.0.0.1:5060
+//! cargo run --release --example switchboard -- --listen 127.0.0.1:5060 --events 127.0.0.1:5038
 //! cargo run --release --example switchboard -- --help
 //! ```
 //!
