@@ -1,48 +1,58 @@
-//! One subscription with a handler for each message type. Routes come and go while it runs: what has no route
-//! is not even queued.
+//! A router: one subscription with a handler for each type of message. One of the handlers adds a route while the
+//! call that it is for lasts, and another one removes it; the messages find out by nothing but who handles them.
 
-use stasis_bus::{Bus, Message, MessageType, Router};
+use stasis_bus::{Bus, Delivery, Message, MessageType, Router};
+use std::sync::{Arc, Mutex};
 
-#[derive(Debug)]
-struct Call(u32);
-
-static RINGING: MessageType<Call> = MessageType::new("ringing");
-static ANSWERED: MessageType<Call> = MessageType::new("answered");
-static HANGUP: MessageType<Call> = MessageType::new("hangup");
+static ANSWERED: MessageType<u32> = MessageType::new("answered");
+static DIGIT: MessageType<char> = MessageType::new("digit");
+static HUNG_UP: MessageType<u32> = MessageType::new("hung up");
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bus = Bus::new()?;
     let calls = bus.topic("calls")?;
-    let mut rang = 0;
-    let router = Router::builder()
-        .on(&RINGING, move |call: &Call| {
-            rang += 1;
-            println!("call {} rings, the {rang}. one", call.0);
-        })
-        .on_message(&HANGUP, |message: &Message| {
-            println!("{} at the end", message.type_name())
-        })
-        .subscribe(calls.subscribe().name("desk"))?;
+    let digits = Arc::new(Mutex::new(String::new()));
+    let (dialled, others) = (Arc::clone(&digits), Arc::new(Mutex::new(Vec::new())));
+    let unrouted = Arc::clone(&others);
 
-    calls.publish(RINGING.message(Call(7)))?;
-    // Nobody routes it, so nobody is offered it.
-    assert_eq!(calls.publish(ANSWERED.message(Call(7)))?.offered(), 0);
+    let builder = Router::builder();
+    let (begin, end) = (builder.routes(), builder.routes());
+    let router = builder
+        .on(&ANSWERED, move |call: &u32| {
+            println!("call {call}: waiting for digits");
+            let dialled = Arc::clone(&dialled);
+            let collect = move |digit: &char| dialled.lock().expect("no panic").push(*digit);
+            begin.add(&DIGIT, collect).expect("one call at a time");
+        })
+        .on(&HUNG_UP, move |call: &u32| {
+            println!("call {call}: that was all");
+            end.remove(&DIGIT).expect("it was answered");
+        })
+        .subscribe(calls.subscribe().delivery(Delivery::Inline))?;
 
-    router.add(&ANSWERED, |call: &Call| println!("call {} is up", call.0))?;
-    assert!(
-        router.add(&ANSWERED, |_: &Call| ()).is_err(),
-        "one handler for each type"
+    // Nobody waits for digits yet: they do not even come into the mailbox.
+    assert_eq!(calls.publish(DIGIT.message('0'))?.offered(), 0);
+    calls.publish(ANSWERED.message(7))?;
+    for digit in "123".chars() {
+        assert_eq!(calls.publish(DIGIT.message(digit))?.offered(), 1);
+    }
+    calls.publish(HUNG_UP.message(7))?;
+    assert_eq!(calls.publish(DIGIT.message('4'))?.offered(), 0);
+
+    // From here on somebody gets what has no route.
+    router.set_default(move |message: &Message| {
+        let name = message.type_name();
+        unrouted.lock().expect("no panic").push(name);
+    })?;
+    calls.publish(DIGIT.message('5'))?;
+    router.remove_default()?.wait()?;
+    calls.publish(DIGIT.message('6'))?;
+
+    assert_eq!(*digits.lock().expect("no panic"), "123");
+    assert_eq!(*others.lock().expect("no panic"), ["digit"]);
+    println!(
+        "{} digits, and one for nobody",
+        digits.lock().expect("no panic").len()
     );
-    calls.publish(ANSWERED.message(Call(7)))?;
-    calls.publish(HANGUP.message(Call(7)))?;
-
-    // What came before is still handled; then the handler is gone, with all that it captured.
-    router.remove(&RINGING)?.wait()?;
-    assert_eq!(calls.publish(RINGING.message(Call(8)))?.offered(), 0);
-
-    let subscription = router.subscription();
-    subscription.unsubscribe();
-    let last = subscription.join()?;
-    println!("the desk closes: {}", last.reason);
     Ok(())
 }

@@ -4,7 +4,7 @@
 
 use crate::support::{self, Other, Payload};
 use stasis_bus::{
-    Bus, Delivery, ManualExecutor, Message, MessageType, Receiver, Subscription, Topic,
+    Bus, Delivery, ManualExecutor, Message, MessageType, Receiver, Router, Subscription, Topic,
 };
 use std::hint::black_box;
 use std::sync::{Arc, Barrier};
@@ -61,6 +61,8 @@ pub(crate) const CASES: &[Case] = &[
     case("publish past a filter, 1 running", filtered),
     case("publish, 1 inline, handled", inline),
     case("publish and handle, 1 on an executor", executor),
+    case("dispatch to one of 16 routes", || dispatched(16)),
+    case("dispatch to one of 1000 routes", || dispatched(1_000)),
     case("has_subscribers_for, 64 of another type", asking),
     case("subscribe and unsubscribe beside 10", || churn(10)),
     case("subscribe and unsubscribe beside 100000", || churn(100_000)),
@@ -234,6 +236,27 @@ fn executor() {
     count(&mut publish, || assert_eq!(subscription.stats().depth, 0));
     subscription.unsubscribe();
     executor.run_until_idle();
+}
+
+/// By who has received the messages already.
+fn dispatched(routes: usize) {
+    let (_bus, topic) = bus_and_topic();
+    let types = (0..routes).map(|_| MessageType::leak("routed"));
+    let types: Vec<&'static MessageType<Payload>> = types.collect();
+    let mut builder = Router::builder();
+    for message_type in &types {
+        let mut sum = 0_u64;
+        builder = builder.on(message_type, move |it| {
+            sum = black_box(sum.wrapping_add(it.number));
+        });
+    }
+    let receiver = builder.receiver(topic.subscribe());
+    let (_receiver, mut dispatcher) = receiver.expect("a router");
+    let numbered = types.iter().map(|it| it.message(Payload::new(1)));
+    let messages: Vec<Message> = numbered.collect();
+    let mut turns = messages.iter().cycle();
+    let mut call = || dispatcher.dispatch(turns.next().expect("it has no end"));
+    count(&mut call, || {});
 }
 
 fn asking() {

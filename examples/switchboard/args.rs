@@ -12,8 +12,8 @@ use crate::failure::Failure;
 pub(crate) const HELP: &str = "\
 A SIP answering switchboard that publishes every change of every call on a stasis-bus.
 
-Usage: switchboard [--capture FILE] [--manifest FILE] [--speed N] [--cdr FILE] [--json]
-       switchboard --listen ADDR [--record FILE] [--manifest FILE] [--cdr FILE] [--json]
+Usage: switchboard [--capture FILE] [--speed N] [option ...]
+       switchboard --listen ADDR [--record FILE] [option ...]
 
 Without --listen it replays a capture of real SIP traffic and checks the books against what SIPp
 says it sent. With --listen it answers SIP over UDP until SIGINT or SIGTERM.
@@ -25,6 +25,8 @@ says it sent. With --listen it answers SIP over UDP until SIGINT or SIGTERM.
                        in .json, if there is one; with --listen it is read at the end
       --speed N        replay N times as fast as recorded (1: in real time); the default is as
                        fast as it goes
+      --events ADDR    tell clients on this loopback address, say 127.0.0.1:5038, what happens to
+                       the calls, as AMI text; a replay does so to clients of its own in any case
       --cdr FILE       where to write the call detail records; the default is a file in the
                        directory for temporary files
       --json           print, as the last line, one JSON object with the results
@@ -41,6 +43,8 @@ Exit code: 0 if the books balance, 1 if they do not, 2 if it could not run.
 pub(crate) struct Args {
     /// Replay or live.
     pub(crate) source: Source,
+    /// Where the event stream is to be, if said.
+    pub(crate) events: Option<SocketAddr>,
     /// Where the expectations are, if said.
     pub(crate) manifest: Option<PathBuf>,
     /// Where the call detail records go, if said.
@@ -81,12 +85,13 @@ impl Command {
     /// Reads a command line, without the program's name.
     pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
         let (mut listen, mut record, mut capture, mut speed) = (None, None, None, None);
-        let (mut manifest, mut cdr, mut json) = (None, None, false);
+        let (mut events, mut manifest, mut cdr, mut json) = (None, None, None, false);
         let mut parser = lexopt::Parser::from_args(words);
         while let Some(arg) = parser.next()? {
             match arg {
                 Short('h') | Long("help") => return Ok(Command::Help),
                 Long("listen") => listen = Some(address(&parser.value()?.string()?)?),
+                Long("events") => events = Some(loopback(&parser.value()?.string()?)?),
                 Long("record") => record = Some(PathBuf::from(parser.value()?)),
                 Long("capture") => capture = Some(PathBuf::from(parser.value()?)),
                 Long("speed") => speed = Some(multiple(&parser.value()?.string()?)?),
@@ -110,6 +115,7 @@ impl Command {
         };
         Ok(Command::Run(Args {
             source,
+            events,
             manifest,
             cdr,
             json,
@@ -131,6 +137,16 @@ fn address(word: &str) -> Result<SocketAddr, Failure> {
         )));
     }
     Ok(addr)
+}
+
+/// An address that only this machine can reach: whoever comes there is told all.
+fn loopback(word: &str) -> Result<SocketAddr, Failure> {
+    let addr = word.parse().ok();
+    addr.filter(|addr: &SocketAddr| addr.ip().is_loopback())
+        .ok_or_else(|| {
+            let what = "is not a loopback address such as 127.0.0.1:5038";
+            Failure(format!("--events: {word:?} {what}"))
+        })
 }
 
 fn multiple(word: &str) -> Result<f64, Failure> {
@@ -158,6 +174,7 @@ mod tests {
         };
         let args = Args {
             source,
+            events: None,
             manifest: None,
             cdr: None,
             json: false,
@@ -173,6 +190,9 @@ mod tests {
             "--listen 0.0.0.0:5060",
             "--listen 127.0.0.1:99999",
             "--listen 127.0.0.1:0 --speed 1",
+            "--events 5038",
+            "--events 0.0.0.0:5038",
+            "--events 192.0.2.1:5038",
             "--record x.pcap",
             "--speed 0",
             "--speed NaN",

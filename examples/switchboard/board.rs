@@ -1,16 +1,18 @@
 //! The live board: what the calls are doing and how many come and go, on one line of a terminal.
 //!
-//! It has a thread of its own, which looks at what has changed and draws. Its subscription is conflated
-//! by call, so a slow terminal costs it the states in between and nobody anything else. Where there is
+//! It has a thread of its own, which looks at what has changed and draws. It begins with the calls that there
+//! are, and its subscription is conflated by channel, so a slow terminal costs it the states in between and nobody anything else. Where there is
 //! no terminal it counts and draws nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use stasis_bus::channels::{ChannelSnapshot, ChannelUpdate};
 
+use crate::channel::state_of;
 use crate::consumer::{Consumer, Finding, Outcome};
-use crate::snapshot::{LegSnapshot, LegState};
+use crate::snapshot::LegState;
 
 /// How long it rests between two looks, and so how often it is drawn at most.
 pub(crate) const REDRAW: Duration = Duration::from_millis(50);
@@ -21,9 +23,8 @@ const WINDOW: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(crate) struct Board {
     line: ProgressBar,
-    /// Calls that have not ended.
-    active: HashMap<u64, LegState>,
-    /// The highest number of a call: as many have begun.
+    /// Calls that have not ended, by the ids of their channels.
+    active: HashMap<String, Option<LegState>>,
     begun: u64,
     ended: u64,
     seen: u64,
@@ -65,6 +66,17 @@ impl Board {
         self.missed += count;
     }
 
+    /// That is how a call stands. Of a call that ends nothing comes after that.
+    pub(crate) fn take(&mut self, channel: &ChannelSnapshot) {
+        let state = (!channel.ended).then(|| state_of(channel));
+        let known = match state {
+            Some(state) => self.active.insert(channel.id().to_owned(), state),
+            None => self.active.remove(channel.id()),
+        };
+        self.begun += u64::from(known.is_none());
+        self.ended += u64::from(channel.ended);
+    }
+
     fn text(&mut self, now: Instant) -> String {
         self.history.push_back((now, self.begun, self.ended));
         while self.history.len() > 2 && now.duration_since(self.history[1].0) >= WINDOW {
@@ -79,7 +91,7 @@ impl Board {
         let in_state = |state| {
             self.active
                 .values()
-                .filter(|other| **other == state)
+                .filter(|other| **other == Some(state))
                 .count()
         };
         let mut text = format!(
@@ -99,15 +111,11 @@ impl Board {
 }
 
 impl Consumer for Board {
-    fn see(&mut self, snapshot: &LegSnapshot) {
+    type Seen = ChannelUpdate;
+
+    fn see(&mut self, update: &ChannelUpdate) {
         self.seen += 1;
-        self.begun = self.begun.max(snapshot.leg);
-        if snapshot.state.is_ended() {
-            self.active.remove(&snapshot.leg);
-            self.ended += 1;
-        } else {
-            self.active.insert(snapshot.leg, snapshot.state);
-        }
+        self.take(&update.new);
     }
 
     /// Takes it off the terminal.
@@ -123,27 +131,39 @@ impl Consumer for Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Cause, Times};
+    use crate::channel::tests::updates;
+    use crate::snapshot::Cause;
 
     #[test]
     fn counts_calls_of_which_it_saw_only_the_end() {
         let mut board = Board::new(ProgressBar::hidden());
-        let snapshot = |leg, state| LegSnapshot {
-            leg,
-            call_id: "a".into(),
-            caller: "b".into(),
-            called: "c".into(),
-            change: 1,
-            state,
-            times: Times::default(),
-            published: Instant::now(),
-        };
-        board.see(&snapshot(1, LegState::Ended(Cause::HungUp)));
-        board.see(&snapshot(3, LegState::Up));
+        let ended = LegState::Ended(Cause::HungUp);
+        board.see(&updates(1, &[LegState::Arrived, ended])[1]);
+        let up = [
+            LegState::Arrived,
+            LegState::Ringing,
+            LegState::Answered,
+            LegState::Up,
+        ];
+        board.see(&updates(3, &up)[3]);
         let text = board.text(Instant::now());
         assert!(
-            text.starts_with("3 calls, 1 ended, 0 ringing, 1 up"),
+            text.starts_with("2 calls, 1 ended, 0 ringing, 1 up"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn counts_a_call_once_that_it_began_with() {
+        let mut board = Board::new(ProgressBar::hidden());
+        let ended = LegState::Ended(Cause::Cancelled);
+        let updates = updates(1, &[LegState::Arrived, LegState::Ringing, ended]);
+        board.take(&updates[1].new);
+        for update in &updates {
+            board.see(update);
+        }
+        let text = board.text(Instant::now());
+        assert!(text.starts_with("1 calls, 1 ended, 0 ringing"), "{text}");
+        assert_eq!(board.finish().seen, 3, "what it began with is no change");
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::audience::Heard;
 use crate::counts::Counts;
 use crate::manifest::Expected;
 use crate::totals::Totals;
@@ -34,18 +35,15 @@ impl Entry {
 }
 
 impl Books {
-    /// Compares. `records` is what the file of call detail records was found to hold.
+    /// Compares. `records` is what the file of call detail records was found to hold, `heard` what the
+    /// two clients of a replay read from their sockets.
     pub(crate) fn new(
         expected: &Expected,
         counts: &Counts,
         totals: &Totals,
         records: u64,
+        heard: Option<&[Heard; 2]>,
     ) -> Books {
-        let entry = |what, expected, found| Entry {
-            what,
-            expected,
-            found,
-        };
         let lossless = [
             entry(
                 "events handled on the aggregate",
@@ -76,6 +74,7 @@ impl Books {
                 expected.events,
                 totals.board + totals.board_shed,
             ),
+            entry("dials that ended", totals.dials_begun, totals.dials_ended),
             entry("final messages", totals.subscriptions, totals.finals),
             entry("malformed packets", expected.malformed, counts.malformed),
             entry("changes out of order", 0, totals.disorder),
@@ -83,6 +82,10 @@ impl Books {
             entry("topics of calls that are left", 0, totals.left_topics),
             entry("failures of the bus", 0, totals.failures),
         ]);
+        if let Some(heard) = heard {
+            // Each change of a call, and its Call-ID.
+            entries.extend(audience(expected.events + expected.calls, heard));
+        }
         Books { entries, lost }
     }
 
@@ -90,6 +93,39 @@ impl Books {
     pub(crate) fn balance(&self) -> bool {
         self.lost == 0 && self.entries.iter().all(Entry::balances)
     }
+}
+
+fn entry(what: &'static str, expected: u64, found: u64) -> Entry {
+    Entry {
+        what,
+        expected,
+        found,
+    }
+}
+
+/// What the clients of a replay must have read or been told lost, so many events each.
+fn audience(events: u64, [reader, sleeper]: &[Heard; 2]) -> [Entry; 5] {
+    let told = sleeper.events + sleeper.lost;
+    let disorder = reader.disorder + sleeper.disorder;
+    [
+        entry(
+            "events read by the client that reads",
+            events,
+            reader.events,
+        ),
+        entry("events that it lost", 0, reader.lost),
+        entry(
+            "events read or told lost by the one that sleeps",
+            events,
+            told,
+        ),
+        entry("events that either read out of order", 0, disorder),
+        entry(
+            "clients that were told the end",
+            2,
+            reader.ends + sleeper.ends,
+        ),
+    ]
 }
 
 #[cfg(test)]
@@ -119,26 +155,41 @@ mod tests {
             finals: 4,
             ..Totals::default()
         };
-        assert!(Books::new(&expected, &counts, &totals(), 1).balance());
+        assert!(Books::new(&expected, &counts, &totals(), 1, None).balance());
 
         let short = Totals {
             latency: 3,
             ..totals()
         };
-        let books = Books::new(&expected, &counts, &short, 0);
+        let books = Books::new(&expected, &counts, &short, 0, None);
         assert_eq!((books.lost, books.balance()), (3, false));
 
         let double = Totals {
             latency: 6,
             ..totals()
         };
-        let books = Books::new(&expected, &counts, &double, 1);
+        let books = Books::new(&expected, &counts, &double, 1, None);
         assert_eq!((books.lost, books.balance()), (0, false));
 
         let silent = Totals {
             finals: 3,
             ..totals()
         };
-        assert!(!Books::new(&expected, &counts, &silent, 1).balance());
+        assert!(!Books::new(&expected, &counts, &silent, 1, None).balance());
+
+        let client = |events, lost| Heard {
+            events,
+            lost,
+            ends: 1,
+            ..Heard::default()
+        };
+        for (reader, sleeper, balances) in [
+            (client(6, 0), client(2, 4), true),
+            (client(5, 1), client(6, 0), false),
+            (client(6, 0), client(2, 3), false),
+        ] {
+            let books = Books::new(&expected, &counts, &totals(), 1, Some(&[reader, sleeper]));
+            assert_eq!(books.balance(), balances);
+        }
     }
 }

@@ -1,20 +1,27 @@
-//! The bus of the switchboard: a topic for each call leg, an aggregate that all of them are forwarded
-//! into, and the subscriptions on both. No other file knows the bus.
+//! The bus of the switchboard: each call leg is a channel of telephony with a topic of its own, which is
+//! forwarded into those of all channels, and here are the subscriptions on all of these.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use stasis_bus::channels::{
+    CHANNEL_DIAL, CHANNEL_SNAPSHOT, ChannelUpdate, MultiChannelBlob, Telephony,
+};
 use stasis_bus::{
-    Bus, Delivery, FinalMessage, FinalReason, Forward, Message, MessageType, Overflow, OwnThread,
-    Subscription, SubscriptionBuilder, Topic, WaitStrategy,
+    Bus, Delivery, FinalMessage, FinalReason, Message, Overflow, OwnThread, Router, Subscription,
+    WaitStrategy,
 };
 
 use crate::board::{self, Board};
 use crate::cdr::Cdr;
-use crate::consumer::Consumer;
+use crate::channel::{LEG_CHANGED, LEG_ENDED, LegChange, LegChannel};
+use crate::consumer::{Consumer, Outcome};
+use crate::events::EventStream;
 use crate::failure::Failure;
 use crate::latency::Latency;
 use crate::snapshot::LegSnapshot;
@@ -22,14 +29,8 @@ use crate::switchboard::Outlet;
 use crate::timeline::Timeline;
 use crate::totals::{Ended, Totals};
 
-/// A leg changed, and goes on.
-static CHANGED: MessageType<LegSnapshot> = MessageType::new("leg changed");
-/// A leg ended. Only this is worth a record, and whoever wants no more than that is not even offered
-/// the others.
-static ENDED: MessageType<LegSnapshot> = MessageType::new("leg ended");
-
-/// The topic that all legs are forwarded into. That of leg 7 is `calls/7`.
-const AGGREGATE: &str = "calls";
+/// What the topics of channels are called: that of all of them, and that of channel 7, `channel:7`.
+const CHANNELS: &str = "channel:";
 /// The slots of the rings on the aggregate; what is beyond is spilled, not lost.
 const RING: usize = 1024;
 /// So many calls may change between two looks of the board without it missing any of them.
@@ -41,9 +42,11 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Feed {
     bus: Bus,
-    aggregate: Topic,
-    /// Those on the aggregate; dropping them would unsubscribe.
+    telephony: Telephony,
+    /// Those on the topics of all channels; dropping them would unsubscribe.
     subscriptions: Vec<Subscription>,
+    cdr: Option<Router>,
+    events: Option<EventStream>,
     legs: HashMap<u64, Leg>,
     sender: Sender<News>,
     news: Receiver<News>,
@@ -53,15 +56,19 @@ pub(crate) struct Feed {
 /// What the bus holds for one leg. All of it goes when the leg ends.
 #[derive(Debug)]
 struct Leg {
-    topic: Topic,
-    _forward: Forward,
+    /// Before the channel, whose end is published if it is dropped without one.
     _timeline: Subscription,
+    channel: LegChannel,
 }
 
 /// What subscribers and hooks tell, from whatever thread they run on.
 #[derive(Debug)]
-enum News {
+pub(crate) enum News {
+    /// A client of the event stream has subscribed.
+    Joined,
+    /// A subscription had its final message.
     Ended(Ended),
+    /// Something failed.
     Failed(String),
 }
 
@@ -82,13 +89,13 @@ impl Feed {
             })
             .build()
             .map_err(cannot("build the bus"))?;
-        let aggregate = bus
-            .topic(AGGREGATE)
-            .map_err(cannot("make the topic of all calls"))?;
+        let telephony = Telephony::new(&bus).map_err(cannot("make the topics of all calls"))?;
         let mut feed = Feed {
             bus,
-            aggregate,
+            telephony,
             subscriptions: Vec::new(),
+            cdr: None,
+            events: None,
             legs: HashMap::new(),
             sender,
             news,
@@ -100,23 +107,54 @@ impl Feed {
         Ok(feed)
     }
 
-    /// It writes to a file, so it has a thread of its own rather than to hold up a worker.
+    /// Begins the event stream, and says on which address.
+    pub(crate) fn open_events(&mut self, addr: SocketAddr) -> Result<SocketAddr, Failure> {
+        let topic = self.telephony.channel_topic_all();
+        let events = EventStream::open(addr, topic, self.sender.clone())?;
+        let addr = events.addr();
+        self.events = Some(events);
+        Ok(addr)
+    }
+
+    /// It writes to a file, so it has a thread of its own rather than to hold up a worker. It keeps each dial
+    /// until the call ends, so both come by one subscription, in their order.
     fn subscribe_cdr(&mut self, cdr: Cdr) -> Result<(), Failure> {
+        // The handlers of a router run one at a time: the lock is never waited for.
+        let dials = Arc::new(Mutex::new(cdr));
+        let (ends, last) = (Arc::clone(&dials), Arc::clone(&dials));
+        let sender = self.sender.clone();
         let subscription = self
-            .aggregate
+            .telephony
+            .channel_topic_all()
             .subscribe()
             .name("call detail records")
-            .accept(&ENDED)
             .capacity(RING)
-            .delivery(OwnThread::new(WaitStrategy::Park))
-            .run(handler(cdr, FinalReason::Shutdown, self.sender.clone()))
+            .delivery(OwnThread::new(WaitStrategy::Park));
+        let router = Router::builder()
+            .on(&CHANNEL_DIAL, move |dial: &MultiChannelBlob| {
+                lock(&dials).dial(dial);
+            })
+            .on(&LEG_ENDED, move |change: &LegChange| {
+                lock(&ends).end(change);
+            })
+            .on_final(move |final_message| {
+                let outcome = lock(&last).finish();
+                let _ = sender.send(ended(outcome, final_message, FinalReason::Shutdown, 0));
+            })
+            .subscribe(subscription)
             .map_err(cannot("subscribe the writer of call detail records"))?;
-        self.subscribed(subscription);
+        self.totals.subscriptions += 1;
+        self.cdr = Some(router);
         Ok(())
     }
 
     fn subscribe_latency(&mut self, latency: Latency) -> Result<(), Failure> {
-        let subscription = snapshots(&self.aggregate)
+        let subscription = self
+            .telephony
+            .channel_topic_all()
+            .subscribe()
+            .accept(&LEG_CHANGED)
+            .accept(&LEG_ENDED)
             .name("latency")
             .capacity(RING)
             .delivery(Delivery::Pool)
@@ -127,16 +165,26 @@ impl Feed {
     }
 
     /// It may be as slow as its terminal: of each call only the newest snapshot waits for it, and it
-    /// looks when it likes, so that nobody even has to wake it.
-    fn subscribe_board(&mut self, board: Board) -> Result<(), Failure> {
-        let receiver = snapshots(&self.aggregate)
+    /// looks when it likes, so that nobody even has to wake it. It begins with the calls that there are: what
+    /// a publish shows to anybody is there to be looked up, so that once it is subscribed no change is in
+    /// neither place.
+    fn subscribe_board(&mut self, mut board: Board) -> Result<(), Failure> {
+        let receiver = self
+            .telephony
+            .channel_topic_all_cached()
+            .subscribe()
+            .accept(&CHANNEL_SNAPSHOT)
             .name("board")
             .overflow(Overflow::conflate(|message| {
-                message.get::<LegSnapshot>().map_or(0, |leg| leg.leg)
+                let update = message.payload(&CHANNEL_SNAPSHOT);
+                update.map_or(String::new(), |update| update.new.id().to_owned())
             }))
             .capacity(BOARD_CAPACITY)
             .receiver()
             .map_err(cannot("subscribe the board"))?;
+        for channel in self.telephony.channels() {
+            board.take(&channel);
+        }
         let sender = self.sender.clone();
         thread::Builder::new()
             .name("board".into())
@@ -151,28 +199,22 @@ impl Feed {
         self.subscriptions.push(subscription);
     }
 
-    /// The topic of a leg that begins, its forward and its subscription.
-    fn open(&mut self, number: u64) -> Result<Leg, Failure> {
-        let topic = self
-            .bus
-            .topic(&format!("{AGGREGATE}/{number}"))
-            .map_err(cannot("make the topic of a call"))?;
-        let forward = topic
-            .forward_to(&self.aggregate)
-            .map_err(cannot("forward the topic of a call"))?;
-        let timeline = Timeline::default();
-        let timeline = snapshots(&topic)
-            .run(handler(
-                timeline,
-                FinalReason::TopicClosed,
-                self.sender.clone(),
-            ))
+    /// The channel of a leg that begins, and the subscription on its topic.
+    fn open(&mut self, leg: &LegSnapshot) -> Result<Leg, Failure> {
+        let channel =
+            LegChannel::new(&self.telephony, leg).map_err(cannot("make the channel of a call"))?;
+        let reason = FinalReason::TopicClosed;
+        let timeline = channel
+            .channel()
+            .topic()
+            .subscribe()
+            .accept(&CHANNEL_SNAPSHOT)
+            .run(handler(Timeline::default(), reason, self.sender.clone()))
             .map_err(cannot("subscribe the timeline of a call"))?;
         self.totals.subscriptions += 1;
         Ok(Leg {
-            topic,
-            _forward: forward,
             _timeline: timeline,
+            channel,
         })
     }
 
@@ -188,6 +230,8 @@ impl Feed {
         self.totals.left_topics += self.legs.len() as u64;
         self.legs.clear();
         let deadline = Instant::now() + DRAIN_LIMIT;
+        // Who has subscribed by now has said so, and nobody does from here on.
+        self.events.iter().for_each(EventStream::close);
         self.shut_down();
         while self.totals.finals < self.totals.subscriptions {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -195,6 +239,9 @@ impl Feed {
                 Ok(news) => self.totals.hear(news),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
+        }
+        if let Some(Err(failure)) = self.events.take().map(EventStream::join) {
+            self.totals.fail(failure);
         }
         self.take_news();
         self.totals
@@ -205,7 +252,7 @@ impl Feed {
             Ok(report) => report,
             Err(error) => return self.totals.fail(format!("shutdown: {error}")),
         };
-        // The board's receiver may not have taken its final message yet; that one is waited for later.
+        // Receivers may not have taken their final messages yet; those are waited for later.
         for name in report.unfinished.iter().chain(&report.executors) {
             self.totals
                 .fail(format!("shutdown: {name} has not finished"));
@@ -214,7 +261,13 @@ impl Feed {
             self.totals.fail("shutdown: workers have not ended");
         }
         let topics = self.bus.topics();
-        let left = topics.iter().filter(|topic| *topic.name != *AGGREGATE);
+        let all = [
+            self.telephony.channel_topic_all(),
+            self.telephony.channel_topic_all_cached(),
+        ];
+        let left = topics.iter().filter(|topic| {
+            topic.name.starts_with(CHANNELS) && !all.iter().any(|one| *one.name() == *topic.name)
+        });
         self.totals.left_topics += left.count() as u64;
     }
 }
@@ -223,22 +276,21 @@ impl Outlet for Feed {
     fn publish(&mut self, snapshot: LegSnapshot) {
         let (number, ends) = (snapshot.leg, snapshot.state.is_ended());
         if snapshot.change == 1 {
-            match self.open(number) {
+            match self.open(&snapshot) {
                 Ok(leg) => drop(self.legs.insert(number, leg)),
                 Err(failure) => self.totals.fail(failure),
             }
         }
-        let kind = if ends { &ENDED } else { &CHANGED };
-        match self.legs.get(&number) {
-            Some(leg) => match leg.topic.publish(kind.message(snapshot)) {
-                Ok(_) => self.totals.published += 1,
-                Err(error) => self.totals.fail(format!("publish: {error}")),
+        match self.legs.get_mut(&number) {
+            Some(leg) => match leg.channel.publish(&self.telephony, snapshot) {
+                Ok(()) => self.totals.published += 1,
+                Err(fault) => self.totals.fail(format!("publish: {fault}")),
             },
-            None => self.totals.fail("publish: the call has no topic"),
+            None => self.totals.fail("publish: the call has no channel"),
         }
         if ends {
             if let Some(leg) = self.legs.remove(&number) {
-                leg.topic.close();
+                leg.channel.channel().topic().close();
             }
             self.take_news();
         }
@@ -248,15 +300,11 @@ impl Outlet for Feed {
 impl Totals {
     fn hear(&mut self, news: News) {
         match news {
+            News::Joined => self.subscriptions += 1,
             News::Ended(ended) => self.end(ended),
             News::Failed(what) => self.fail(what),
         }
     }
-}
-
-/// Begins a subscription to all snapshots.
-fn snapshots(topic: &Topic) -> SubscriptionBuilder {
-    topic.subscribe().accept(&CHANGED).accept(&ENDED)
 }
 
 /// The handler that feeds a subscriber, and tells its end by the final message.
@@ -266,10 +314,10 @@ fn handler<C: Consumer>(
     sender: Sender<News>,
 ) -> impl FnMut(&Message) + Send + 'static {
     move |message| {
-        if let Some(snapshot) = message.get::<LegSnapshot>() {
-            consumer.see(snapshot);
+        if let Some(seen) = message.get::<C::Seen>() {
+            consumer.see(seen);
         } else if let Some(last) = message.as_final() {
-            let _ = sender.send(ended(&mut consumer, last, reason, 0));
+            let _ = sender.send(ended(consumer.finish(), last, reason, 0));
         }
     }
 }
@@ -278,13 +326,13 @@ fn handler<C: Consumer>(
 fn watch(mut board: Board, mut receiver: stasis_bus::Receiver, sender: &Sender<News>) {
     loop {
         while let Ok(message) = receiver.try_recv() {
-            if let Some(snapshot) = message.get::<LegSnapshot>() {
-                board.see(snapshot);
+            if let Some(update) = message.get::<ChannelUpdate>() {
+                board.see(update);
             } else if let Some(gap) = message.as_gap() {
                 board.miss(gap.count);
             } else if let Some(last) = message.as_final() {
                 let conflated = receiver.subscription().stats().conflated;
-                let ended = ended(&mut board, last, FinalReason::Shutdown, conflated);
+                let ended = ended(board.finish(), last, FinalReason::Shutdown, conflated);
                 let _ = sender.send(ended);
                 return;
             }
@@ -294,20 +342,19 @@ fn watch(mut board: Board, mut receiver: stasis_bus::Receiver, sender: &Sender<N
     }
 }
 
-fn ended(
-    consumer: &mut impl Consumer,
-    last: &FinalMessage,
-    reason: FinalReason,
-    conflated: u64,
-) -> News {
+fn ended(outcome: Outcome, last: &FinalMessage, reason: FinalReason, conflated: u64) -> News {
     News::Ended(Ended {
-        outcome: consumer.finish(),
+        outcome,
         as_told: last.reason == reason,
         delivered: last.delivered,
         shed: last.shed,
         conflated,
         discarded: last.discarded,
     })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn cannot<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Failure {
@@ -319,20 +366,8 @@ mod tests {
     use indicatif::ProgressBar;
 
     use super::*;
-    use crate::snapshot::{Cause, LegState, Times};
-
-    fn snapshot(leg: u64, change: u32, state: LegState) -> LegSnapshot {
-        LegSnapshot {
-            leg,
-            call_id: "a".into(),
-            caller: "b".into(),
-            called: "c".into(),
-            change,
-            state,
-            times: Times::default(),
-            published: Instant::now(),
-        }
-    }
+    use crate::channel::tests::leg as snapshot;
+    use crate::snapshot::{Cause, LegState};
 
     /// Runs `publish` on a feed to its end.
     fn totals(name: &str, publish: impl FnOnce(&mut Feed)) -> Totals {

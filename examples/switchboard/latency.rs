@@ -2,9 +2,9 @@
 
 use hdrhistogram::Histogram;
 
+use crate::channel::LegChange;
 use crate::consumer::{Consumer, Finding, Outcome};
 use crate::failure::Failure;
-use crate::snapshot::LegSnapshot;
 
 /// Longer latencies are counted as this long.
 const LONGEST_NS: u64 = 60_000_000_000;
@@ -28,9 +28,11 @@ impl Latency {
 }
 
 impl Consumer for Latency {
-    fn see(&mut self, snapshot: &LegSnapshot) {
+    type Seen = LegChange;
+
+    fn see(&mut self, change: &LegChange) {
         self.seen += 1;
-        let nanos = u64::try_from(snapshot.published.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let nanos = u64::try_from(change.leg.published.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.histogram.saturating_record(nanos);
     }
 

@@ -33,6 +33,7 @@ const MAX_DATAGRAM: usize = 65_535;
 pub(crate) fn run(
     addr: SocketAddr,
     record: Option<PathBuf>,
+    events: Option<SocketAddr>,
     manifest: Option<PathBuf>,
     cdr: PathBuf,
 ) -> Result<Report, Failure> {
@@ -48,7 +49,11 @@ pub(crate) fn run(
             .and_then(|_| flag::register(signal, stop.clone()))
             .map_err(|error| Failure(format!("cannot take signals: {error}")))?;
     }
-    let feed = Feed::new(&cdr, Board::new(ProgressBar::new_spinner()))?;
+    let mut feed = Feed::new(&cdr, Board::new(ProgressBar::new_spinner()))?;
+    if let Some(events) = events {
+        let events = feed.open_events(events)?;
+        crate::say(&format!("events on {events}"));
+    }
     crate::say(&format!("listening on {local}"));
 
     let begun = Instant::now();
@@ -88,7 +93,7 @@ pub(crate) fn run(
         Some(path) => Some((Manifest::read(path)?, path.as_path())),
         None => None,
     };
-    close(feed, counts, manifest, cdr, begun)
+    close(feed, counts, None, manifest, cdr, begun)
 }
 
 /// Sends. A datagram that does not go out is as good as lost on the way, and SIP copes with that.

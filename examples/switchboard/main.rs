@@ -1,18 +1,20 @@
 //! A SIP answering switchboard that embeds the bus.
 //!
 //! It takes SIP over UDP, answers calls, and publishes every change of every call leg as an immutable
-//! snapshot on that leg's own topic; all of these are forwarded into one aggregate. On the aggregate
-//! sit a writer of call detail records, a live board of calls and rates, and a latency histogram; on
-//! each leg's topic sits a subscriber that follows this leg alone and ends with it.
+//! snapshot of a channel on that channel's own topic; all of these are forwarded into one aggregate. On the
+//! aggregate sit a writer of call detail records, a live board of calls and rates, a latency histogram, and
+//! the clients of an event stream; on each channel's topic sits a subscriber that follows this call alone and
+//! ends with it.
 //!
 //! ```text
 //! cargo run --release --example switchboard             # replays a capture made with SIPp
-//! cargo run --release --example switchboard -- --listen 127.0.0.1:5060
+//! cargo run --release --example switchboard -- --listen 127.0.0.1:5060 --events 127.0.0.1:5038
 //! cargo run --release --example switchboard -- --help
 //! ```
 //!
-//! The SIP side (`message` to `switchboard`) knows neither a socket nor the bus; `feed` is the only
-//! file that knows the bus.
+//! The SIP side (`message` to `switchboard`) knows neither a socket nor the bus. `channel` says what a leg is
+//! on the bus, `feed` has all subscriptions but those of the event stream's clients, which are in `events`; the
+//! consumers know no more of the bus than what a channel was like.
 #![allow(
     clippy::disallowed_types,
     reason = "the ban keeps the library's shared state where loom sees it; this is a program"
@@ -33,11 +35,14 @@ mod transaction;
 
 mod board;
 mod cdr;
+mod channel;
 mod consumer;
+mod events;
 mod feed;
 mod latency;
 mod timeline;
 
+mod audience;
 mod capture;
 mod live;
 mod manifest;
@@ -79,14 +84,15 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<Report, Failure> {
     let Args {
         source,
+        events,
         manifest,
         cdr,
         json: _,
     } = args;
     let cdr = cdr.unwrap_or_else(run::default_cdr);
     match source {
-        Source::Replay { capture, speed } => replay::run(capture, speed, manifest, cdr),
-        Source::Listen { addr, record } => live::run(addr, record, manifest, cdr),
+        Source::Replay { capture, speed } => replay::run(capture, speed, events, manifest, cdr),
+        Source::Listen { addr, record } => live::run(addr, record, events, manifest, cdr),
     }
 }
 

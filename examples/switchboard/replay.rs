@@ -1,12 +1,14 @@
 //! Replay: a capture goes through the switchboard as if it were received now. Time is taken from the
 //! capture, so every replay counts the same; the answers are made and go nowhere.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::audience::Audience;
 use crate::board::Board;
 use crate::capture::{Capture, Datagram};
 use crate::failure::Failure;
@@ -28,6 +30,7 @@ pub(crate) const CAPTURE: &str = concat!(
 pub(crate) fn run(
     capture: Option<PathBuf>,
     speed: Option<f64>,
+    events: Option<SocketAddr>,
     manifest: Option<PathBuf>,
     cdr: PathBuf,
 ) -> Result<Report, Failure> {
@@ -63,11 +66,22 @@ pub(crate) fn run(
         progress.set_style(style);
     }
     let board = Board::new(screen.add(ProgressBar::new_spinner()));
+    let mut feed = Feed::new(&cdr, board)?;
+    let audience = Audience::new(open_events(&mut feed, events)?)?;
     let begun = Instant::now();
-    let feed = Feed::new(&cdr, board)?;
     let (feed, counts) = play(&capture, speed, feed, &progress);
     progress.finish_and_clear();
-    close(feed, counts, manifest, cdr, begun)
+    close(feed, counts, Some(audience), manifest, cdr, begun)
+}
+
+/// Says where, if somebody has asked.
+fn open_events(feed: &mut Feed, events: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let addr = feed.open_events(events.unwrap_or(any))?;
+    if events.is_some() {
+        crate::say(&format!("events on {addr}"));
+    }
+    Ok(addr)
 }
 
 /// Plays all packets, then lets the time pass in which the last of them still matter.

@@ -8,9 +8,10 @@ use comfy_table::{CellAlignment, Table};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::audience::Heard;
 use crate::books::{Books, Entry};
 use crate::counts::Counts;
-use crate::totals::Totals;
+use crate::totals::{Events, Totals};
 
 /// All that a run came to.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) counts: Counts,
     /// What the subscribers told.
     pub(crate) totals: Totals,
+    /// What the clients of a replay heard: the one that reads, and the one that sleeps.
+    pub(crate) heard: Option<[Heard; 2]>,
     /// Where the call detail records are.
     pub(crate) cdr: PathBuf,
     /// How many the file holds.
@@ -53,6 +56,9 @@ struct Line<'a> {
     cdr_file: String,
     books: &'a [Entry],
     sip: &'a Counts,
+    events: &'a Events,
+    reader: Option<&'a Heard>,
+    sleeper: Option<&'a Heard>,
 }
 
 impl Report {
@@ -75,44 +81,28 @@ impl Report {
             let (expected, found) = (line.expected.to_string(), line.found.to_string());
             balance.add_row([line.what, &expected, &found, verdict]);
         }
-        let mut sip = table([
-            "packets",
-            "repeated",
-            "malformed",
-            "OPTIONS",
-            "stray",
-            "resent",
+        let sip = counted([
+            ("packets", counts.packets),
+            ("repeated", counts.repeats),
+            ("malformed", counts.malformed),
+            ("OPTIONS", counts.options),
+            ("stray", counts.strays),
+            ("resent", counts.resent),
         ]);
-        sip.add_row(
-            [
-                counts.packets,
-                counts.repeats,
-                counts.malformed,
-                counts.options,
-                counts.strays,
-                counts.resent,
-            ]
-            .map(|count| count.to_string()),
-        );
-        let mut bus = table([
-            "published",
-            "delivered",
-            "shed",
-            "lost",
-            "subscriptions",
-            "finals",
+        let bus = counted([
+            ("published", totals.published),
+            ("delivered", totals.delivered),
+            ("shed", totals.shed),
+            ("lost", books.lost),
+            ("subscriptions", totals.subscriptions),
+            ("finals", totals.finals),
         ]);
-        bus.add_row(
-            [
-                totals.published,
-                totals.delivered,
-                totals.shed,
-                books.lost,
-                totals.subscriptions,
-                totals.finals,
-            ]
-            .map(|count| count.to_string()),
-        );
+        let events = counted([
+            ("clients", totals.events.clients),
+            ("offered", totals.events.offered),
+            ("written", totals.events.written),
+            ("lost", totals.events.lost),
+        ]);
         let mut latency = table(["latency p50", "p99", "p99.9", "max", "wall time"]);
         latency.add_row(
             self.percentiles()
@@ -122,7 +112,8 @@ impl Report {
                 .map(|time| format!("{time:.1?}")),
         );
         format!(
-            "Expected by {}\n{balance}\nSIP\n{sip}\nBus\n{bus}\n{latency}\n\
+            "Expected by {}\n{balance}\nSIP\n{sip}\nBus\n{bus}\n\
+             Event stream\n{events}\n{latency}\n\
              Call detail records: {}",
             self.authority,
             self.cdr.display()
@@ -158,6 +149,9 @@ impl Report {
             cdr_file: self.cdr.display().to_string(),
             books: &books.entries,
             sip: counts,
+            events: &totals.events,
+            reader: self.heard.as_ref().map(|[reader, _]| reader),
+            sleeper: self.heard.as_ref().map(|[_, sleeper]| sleeper),
         };
         serde_json::to_string(&line).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
     }
@@ -185,6 +179,13 @@ impl Report {
         let at = |quantile| Histogram::value_at_quantile(histogram, quantile);
         [at(0.5), at(0.99), at(0.999), histogram.max()]
     }
+}
+
+/// A table of one row: counts and what they are called.
+fn counted<const N: usize>(columns: [(&str, u64); N]) -> Table {
+    let mut table = table(columns.map(|(name, _)| name));
+    table.add_row(columns.map(|(_, count)| count.to_string()));
+    table
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {

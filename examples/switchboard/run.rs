@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::audience::Audience;
 use crate::books::Books;
 use crate::cdr;
 use crate::counts::Counts;
@@ -16,15 +17,19 @@ pub(crate) fn default_cdr() -> PathBuf {
     std::env::temp_dir().join(format!("switchboard-{}.cdr.jsonl", std::process::id()))
 }
 
-/// Ends a run: waits for the last subscriber, reads the call detail records back and compares.
+/// Ends a run: wakes who sleeps, waits for the last subscriber and the last client, reads the call detail
+/// records back and compares.
 pub(crate) fn close(
     feed: Feed,
     counts: Counts,
+    audience: Option<Audience>,
     manifest: Option<(Manifest, &Path)>,
     cdr: PathBuf,
     begun: Instant,
 ) -> Result<Report, Failure> {
+    audience.iter().for_each(Audience::wake);
     let totals = feed.finish();
+    let heard = audience.map(Audience::finish).transpose()?;
     let wall = begun.elapsed();
     let records = cdr::count(&cdr)?;
     let (expected, authority) = match manifest {
@@ -34,12 +39,13 @@ pub(crate) fn close(
             "the switchboard itself: there is no manifest".to_owned(),
         ),
     };
-    let books = Books::new(&expected, &counts, &totals, records);
+    let books = Books::new(&expected, &counts, &totals, records, heard.as_ref());
     Ok(Report {
         books,
         authority,
         counts,
         totals,
+        heard,
         cdr,
         records,
         wall,

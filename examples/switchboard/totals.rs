@@ -4,6 +4,7 @@
 //! so that the two can be compared.
 
 use hdrhistogram::Histogram;
+use serde::Serialize;
 
 use crate::consumer::{Finding, Outcome};
 
@@ -37,7 +38,7 @@ pub(crate) struct Totals {
     pub(crate) subscriptions: u64,
     /// Final messages handled.
     pub(crate) finals: u64,
-    /// Snapshots that subscribers saw.
+    /// Messages that subscribers saw, clients of the event stream not counted.
     pub(crate) delivered: u64,
     /// Snapshots shed or conflated on the way to a subscriber.
     pub(crate) shed: u64,
@@ -56,12 +57,31 @@ pub(crate) struct Totals {
     pub(crate) disorder: u64,
     /// Snapshots that the latency histogram saw.
     pub(crate) latency: u64,
-    /// Last snapshots that the writer of call detail records saw.
+    /// Ended calls that the writer of call detail records wrote.
     pub(crate) cdr: u64,
+    /// Dials that it saw begin.
+    pub(crate) dials_begun: u64,
+    /// Those of them that it saw end.
+    pub(crate) dials_ended: u64,
     /// Why records are missing.
     pub(crate) cdr_error: Option<String>,
     /// Latencies.
     pub(crate) histogram: Option<Box<Histogram<u64>>>,
+    /// What became of the event stream.
+    pub(crate) events: Events,
+}
+
+/// All clients of the event stream, added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Events {
+    /// Clients that had logged in.
+    pub(crate) clients: u64,
+    /// Events that they asked for: those that came out of their mailboxes, and those shed there.
+    pub(crate) offered: u64,
+    /// Events that were written to them. What is missing came too late for who had gone, or did not read.
+    pub(crate) written: u64,
+    /// Events that they were too slow for.
+    pub(crate) lost: u64,
 }
 
 impl Totals {
@@ -76,10 +96,12 @@ impl Totals {
             discarded,
         } = ended;
         self.finals += 1;
-        self.delivered += seen;
-        self.shed += shed + conflated;
         if delivered != seen || discarded != 0 || !as_told {
             self.misreported += 1;
+        }
+        if !matches!(result, Finding::Client { .. }) {
+            self.delivered += seen;
+            self.shed += shed + conflated;
         }
         match result {
             Finding::Board => {
@@ -90,13 +112,27 @@ impl Totals {
                 self.timelines += seen;
                 self.disorder += disorder;
             }
-            Finding::Cdr { error } => {
-                self.cdr += seen;
+            Finding::Cdr {
+                records,
+                dials_begun,
+                dials_ended,
+                error,
+            } => {
+                self.cdr += records;
+                self.dials_begun += dials_begun;
+                self.dials_ended += dials_ended;
                 self.cdr_error = error;
             }
             Finding::Latency(histogram) => {
                 self.latency += seen;
                 self.histogram = Some(histogram);
+            }
+            Finding::Client { written, lost } => {
+                self.events.clients += 1;
+                self.events.offered += seen + shed;
+                self.events.written += written;
+                self.events.lost += lost;
+                self.misreported += u64::from(lost != shed);
             }
         }
     }

@@ -1,6 +1,8 @@
-//! The SIP side alone: packets in, packets and snapshots out, with neither socket nor bus.
+//! The SIP side alone: packets in, packets and snapshots out, with neither socket nor bus. And the event
+//! stream, with both.
 
 mod calls;
+mod events;
 mod hostile;
 
 use std::net::SocketAddr;
