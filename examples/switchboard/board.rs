@@ -77,7 +77,8 @@ impl Board {
         self.ended += u64::from(channel.ended);
     }
 
-    fn text(&mut self, now: Instant) -> String {
+    /// The line that is drawn.
+    pub(crate) fn text(&mut self, now: Instant) -> String {
         self.history.push_back((now, self.begun, self.ended));
         while self.history.len() > 2 && now.duration_since(self.history[1].0) >= WINDOW {
             self.history.pop_front();

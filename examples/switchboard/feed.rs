@@ -164,27 +164,9 @@ impl Feed {
         Ok(())
     }
 
-    /// It may be as slow as its terminal: of each call only the newest snapshot waits for it, and it
-    /// looks when it likes, so that nobody even has to wake it. It begins with the calls that there are: what
-    /// a publish shows to anybody is there to be looked up, so that once it is subscribed no change is in
-    /// neither place.
+    /// It may be as slow as its terminal, so it has a thread of its own, which is never waited for.
     fn subscribe_board(&mut self, mut board: Board) -> Result<(), Failure> {
-        let receiver = self
-            .telephony
-            .channel_topic_all_cached()
-            .subscribe()
-            .accept(&CHANNEL_SNAPSHOT)
-            .name("board")
-            .overflow(Overflow::conflate(|message| {
-                let update = message.payload(&CHANNEL_SNAPSHOT);
-                update.map_or(String::new(), |update| update.new.id().to_owned())
-            }))
-            .capacity(BOARD_CAPACITY)
-            .receiver()
-            .map_err(cannot("subscribe the board"))?;
-        for channel in self.telephony.channels() {
-            board.take(&channel);
-        }
+        let receiver = begin(&mut board, &self.telephony)?;
         let sender = self.sender.clone();
         thread::Builder::new()
             .name("board".into())
@@ -322,6 +304,28 @@ fn handler<C: Consumer>(
     }
 }
 
+/// What the board gets: of each call only the newest snapshot waits for it, and it looks when it likes, so
+/// that nobody even has to wake it. It begins with the calls that there are: what a publish shows to anybody is
+/// there to be looked up, so that once it is subscribed no change is in neither place.
+fn begin(board: &mut Board, telephony: &Telephony) -> Result<stasis_bus::Receiver, Failure> {
+    let receiver = telephony
+        .channel_topic_all_cached()
+        .subscribe()
+        .accept(&CHANNEL_SNAPSHOT)
+        .name("board")
+        .overflow(Overflow::conflate(|message| {
+            let update = message.payload(&CHANNEL_SNAPSHOT);
+            update.map_or(String::new(), |update| update.new.id().to_owned())
+        }))
+        .capacity(BOARD_CAPACITY)
+        .receiver()
+        .map_err(cannot("subscribe the board"))?;
+    for channel in telephony.channels() {
+        board.take(&channel);
+    }
+    Ok(receiver)
+}
+
 /// The board's thread.
 fn watch(mut board: Board, mut receiver: stasis_bus::Receiver, sender: &Sender<News>) {
     loop {
@@ -409,6 +413,29 @@ mod tests {
         assert_eq!((totals.left_topics, totals.disorder), (1, 1));
         assert_eq!((totals.subscriptions, totals.finals), (4, 4));
         assert_eq!(totals.misreported, 1, "it was not ended by its topic's end");
+    }
+
+    #[test]
+    fn a_board_that_comes_late_begins_with_the_calls_that_there_are() {
+        totals("late", |feed| {
+            let cancelled = LegState::Ended(Cause::Cancelled);
+            for leg in 1..=3 {
+                feed.publish(snapshot(leg, 1, LegState::Arrived));
+                feed.publish(snapshot(leg, 2, LegState::Ringing));
+            }
+            feed.publish(snapshot(1, 3, cancelled));
+            let mut board = Board::new(ProgressBar::hidden());
+            let mut receiver = begin(&mut board, &feed.telephony).expect("a receiver");
+            let text = board.text(Instant::now());
+            assert!(text.starts_with("2 calls, 0 ended, 2 ringing"), "{text}");
+            feed.publish(snapshot(2, 3, cancelled));
+            feed.publish(snapshot(3, 3, cancelled));
+            for message in receiver.try_iter() {
+                board.see(message.get().expect("an update"));
+            }
+            let text = board.text(Instant::now());
+            assert!(text.starts_with("2 calls, 2 ended, 0 ringing"), "{text}");
+        });
     }
 
     #[test]
