@@ -1,20 +1,22 @@
 //! What caching costs: reading a cache while it is written at full speed, against a concurrent map; publishing to a
-//! caching topic, against publishing to a subscription; dumping all of it, against leaving it alone.
+//! caching topic, against publishing to a subscription; dumping all of it, against leaving it alone. Ratios are of
+//! one run, in turns.
 
-#![expect(missing_docs, reason = "criterion's macros")]
 #![allow(clippy::disallowed_types, reason = "a bench uses std's own")]
 
-#[path = "support/rounds.rs"]
-mod rounds;
+mod support;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use rounds::{Contender, compare};
+#[path = "support/contest.rs"]
+mod contest;
+
+use contest::Contest;
 use stasis_bus::{Bus, Cache, CachingTopic, MessageType, Subscription, Topic};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use support::Flags;
 
 /// 64 bytes, with its key.
 struct State {
@@ -98,24 +100,27 @@ fn two_readers(reads: u64, read: impl Fn(u64) + Sync) -> Duration {
     begin.elapsed()
 }
 
-fn reading(c: &mut Criterion) {
+fn reading(flags: Flags) {
     let world = world(KEYS);
     let map: Arc<papaya::HashMap<u64, Arc<State>>> = Arc::default();
     for id in 0..KEYS {
         map.pin().insert(id, Arc::new(state(id)));
     }
-    let of_map = move |reads| {
-        let writer = map.clone();
-        let mut id = 0;
+    let mut contest = Contest::new(
+        "two readers during updates at full speed, a read each",
+        flags,
+        200_000,
+    );
+    contest.enter("papaya", |reads| {
+        let (writer, mut id) = (map.clone(), 0);
         let _writer = Beside::run(move || {
             id = (id + 1) % KEYS;
             writer.pin().insert(id, Arc::new(state(id)));
         });
         two_readers(reads, |id| drop(black_box(map.pin().get(&id).cloned())))
-    };
-    let of_cache = move |reads| {
-        let topic = world.topic.clone();
-        let mut id = 0;
+    });
+    contest.enter("cache", |reads| {
+        let (topic, mut id) = (world.topic.clone(), 0);
         let _writer = Beside::run(move || {
             id = (id + 1) % KEYS;
             topic.publish(STATE.message(state(id))).unwrap();
@@ -123,12 +128,9 @@ fn reading(c: &mut Criterion) {
         two_readers(reads, |id| {
             drop(black_box(world.cache.get(&STATE, id).unwrap()))
         })
-    };
-    let contenders = vec![
-        Contender::new("papaya, two readers", of_map),
-        Contender::new("cache, two readers", of_cache),
-    ];
-    compare(c, "cache/read under updates", 300_000, contenders);
+    });
+    contest.run();
+    contest.ratio("cache", "papaya", Some(1.25));
 }
 
 /// Publishes so many, and waits until the subscription has handled them.
@@ -141,7 +143,7 @@ fn publish_and_wait(topic: &Topic, subscription: &Subscription, messages: u64) -
     begin.elapsed()
 }
 
-fn updating(c: &mut Criterion) {
+fn updating(flags: Flags) {
     let bus = Bus::new().unwrap();
     let plain = bus.topic("plain").unwrap();
     let handled = |m: &stasis_bus::Message| {
@@ -151,69 +153,56 @@ fn updating(c: &mut Criterion) {
     let cached = world(KEYS);
     let on_cached = cached.caching.topic().subscribe().run(handled).unwrap();
     let unheard = world(KEYS);
-    let contenders = vec![
-        Contender::new("publish to a subscription", move |messages| {
-            let _bus = &bus;
-            publish_and_wait(&plain, &on_plain, messages)
-        }),
-        Contender::new("publish to a caching topic", move |messages| {
-            publish_and_wait(&cached.topic, &on_cached, messages)
-        }),
-        Contender::new("the same, nobody listens", move |messages| {
-            let begin = Instant::now();
-            for n in 0..messages {
-                unheard
-                    .topic
-                    .publish(STATE.message(state(n % KEYS)))
-                    .unwrap();
-            }
-            begin.elapsed()
-        }),
-    ];
-    compare(c, "cache/update", 200_000, contenders);
+    let mut contest = Contest::new("publish, and have it handled on the pool", flags, 100_000);
+    contest.enter("to a subscription", |n| {
+        publish_and_wait(&plain, &on_plain, n)
+    });
+    contest.enter("to a caching topic", |n| {
+        publish_and_wait(&cached.topic, &on_cached, n)
+    });
+    contest.enter("to a caching topic, nobody listens", |n| {
+        publish(&unheard, KEYS, n)
+    });
+    contest.run();
+    contest.ratio("to a caching topic", "to a subscription", Some(1.5));
 }
 
-fn dumping(c: &mut Criterion) {
+/// Publishes so many, and waits for nobody.
+fn publish(world: &World, keys: u64, messages: u64) -> Duration {
+    let begin = Instant::now();
+    for n in 0..messages {
+        world
+            .topic
+            .publish(STATE.message(state((n * 7) % keys)))
+            .unwrap();
+    }
+    begin.elapsed()
+}
+
+fn dumping(flags: Flags) {
     const ENTRIES: u64 = 100_000;
-    let world = Arc::new(world(ENTRIES));
-    let publish = |world: &World, messages: u64| {
-        let begin = Instant::now();
-        for n in 0..messages {
-            world
-                .topic
-                .publish(STATE.message(state((n * 7) % ENTRIES)))
-                .unwrap();
-        }
-        begin.elapsed()
-    };
-    let [alone, beside_work, beside_dumps] = [(); 3].map(|()| world.clone());
-    let contenders = vec![
-        Contender::new("publish, alone", move |messages| publish(&alone, messages)),
-        Contender::new("publish beside other work", move |messages| {
-            // As much memory is walked through, of nobody's concern.
-            let mut other: Vec<u64> = (0..4_000_000).collect();
-            let _work = Beside::run(move || other.iter_mut().for_each(|n| *n = black_box(*n + 1)));
-            publish(&beside_work, messages)
-        }),
-        Contender::new("publish beside dumps", move |messages| {
-            let dumped = beside_dumps.cache.clone();
-            let _dumps = Beside::run(move || assert_eq!(dumped.dump().to_vec().len(), 100_000));
-            publish(&beside_dumps, messages)
-        }),
-    ];
-    compare(c, "cache/dump of 100,000", 200_000, contenders);
+    let world = world(ENTRIES);
+    let mut contest = Contest::new("publish to a cache of 100,000", flags, 100_000);
+    contest.enter("alone", |n| publish(&world, ENTRIES, n));
+    contest.enter("beside other work", |n| {
+        // As much memory is walked through, of nobody's concern.
+        let mut other: Vec<u64> = (0..4_000_000).collect();
+        let _work = Beside::run(move || other.iter_mut().for_each(|n| *n = black_box(*n + 1)));
+        publish(&world, ENTRIES, n)
+    });
+    contest.enter("beside dumps", |n| {
+        let dumped = world.cache.clone();
+        let _dumps = Beside::run(move || assert_eq!(dumped.dump().to_vec().len(), 100_000));
+        publish(&world, ENTRIES, n)
+    });
+    contest.run();
+    contest.ratio("beside dumps", "beside other work", Some(1.1));
+    contest.ratio("beside dumps", "alone", None);
 }
 
-fn config() -> Criterion {
-    Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1))
+fn main() {
+    let flags = Flags::read();
+    reading(flags);
+    updating(flags);
+    dumping(flags);
 }
-
-criterion_group! {
-    name = benches;
-    config = config();
-    targets = reading, updating, dumping
-}
-criterion_main!(benches);

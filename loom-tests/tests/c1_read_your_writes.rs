@@ -1,8 +1,7 @@
 //! C1: when publish of a cacheable message has returned, whoever asks the cache gets that message or a newer one.
 //!
 //! Kills, each kept in `mutants/c1_read_your_writes--<name>.patch`:
-//! - `taps-run-later`: what publish leaves to taps is dropped when somebody else wants the message, too;
-//! - `gone-entry-is-used`: a store goes into an entry that has left the index.
+//! - `taps-run-later`: what publish leaves to taps is dropped.
 #![cfg(loom)]
 
 use loom_tests::{Note, phased, race};

@@ -4,6 +4,7 @@
 //! Kills, each kept in `mutants/c3_chain_per_key--<name>.patch`:
 //! - `leaves-before-it-tells`: an entry leaves the index before its end is announced, so that the next one of the
 //!   key announces its begin first;
+//! - `gone-entry-is-used`: a store goes into an entry that has left the index;
 //! - `stale-look`: what was looked at for a filter is taken for what is there, whatever came in between.
 #![cfg(loom)]
 

@@ -530,8 +530,13 @@ pub(super) fn control(alive: &Alive, message: Message, about: &Arc<Subscriber>) 
 /// Whether a publish of that type on that topic would be wanted by anybody, as far as filters by type tell.
 pub(super) fn has_subscribers_for(node: &Node, info: &TypeInfo) -> bool {
     let guard = epoch::pin();
-    reach(node, &guard)
-        .into_iter()
-        .filter_map(|node| node.listing.load(&guard))
-        .any(|listing| listing.wants(info, &guard))
+    let wants = |node: &Node| {
+        let listing = node.listing.load(&guard);
+        listing.is_some_and(|listing| listing.wants(info, &guard))
+    };
+    match step(node, &guard) {
+        Step::Nowhere => wants(node),
+        Step::Once(next) => wants(node) || wants(next),
+        Step::Further => reach(node, &guard).into_iter().any(wants),
+    }
 }

@@ -184,6 +184,11 @@ struct Rare {
 }
 
 impl Rare {
+    fn wants(&self, info: &TypeInfo, guard: &Guard) -> bool {
+        let wants = |entry: Entry| entry.get().types.wants(info, guard);
+        (!self.taps.is_empty() && !info.is_control()) || self.slow.iter().any(wants)
+    }
+
     fn boxed_if_any(self) -> Option<Box<Self>> {
         (!self.slow.is_empty() || !self.taps.is_empty()).then(|| Box::new(self))
     }
@@ -262,10 +267,12 @@ impl Listing {
 
     /// True if somebody wants that type, as far as filters by type tell. A tap wants everything.
     pub(super) fn wants(&self, info: &TypeInfo, guard: &Guard) -> bool {
-        let wants = |entry: Entry| entry.get().types.wants(info, guard);
-        (!self.taps().is_empty() && !info.is_control())
-            || self.fast(info).any(|list| !list.is_empty())
-            || self.slow().iter().any(wants)
+        let is_wanted = self.fast(info).any(|list| !list.is_empty());
+        is_wanted
+            || self
+                .rare
+                .as_ref()
+                .is_some_and(|rare| rare.wants(info, guard))
     }
 
     /// True if that one is on the list.
