@@ -51,9 +51,9 @@ struct Family {
 
 /// One object of a [`CacheFamily`]. Clones are the same member; when the last one is dropped, it ends:
 /// its messages are no longer cached, nor forwarded. Whoever has its topic keeps that; a new member of
-/// the name finds that same topic, if it lives. What is cached of it stays until it is cleared. While a member
-/// ends, another one of its name may be made: for a moment both cache, so a message may be stored and told
-/// twice, one time after the other.
+/// the name finds that same topic, if it lives. What is cached of it stays until it is cleared. While a
+/// member ends, another one of its name may be made: for a moment both cache, so a message may be stored and
+/// told twice, one time after the other.
 #[derive(Clone)]
 pub struct CacheMember {
     member: Arc<Member>,
