@@ -471,7 +471,7 @@ impl Shared {
 }
 
 /// Refuses a blob without somebody without whom its type makes no sense.
-pub(super) fn check_roles<T>(
+pub(super) fn check_roles<T: Send + Sync + 'static>(
     message_type: &MessageType<T>,
     blob: &MultiChannelBlob,
 ) -> Result<(), TelephonyError> {
