@@ -4,11 +4,13 @@
 
 mod common;
 
-use common::with_deadline;
+use common::{Gate, Log, wait_until, with_deadline};
 use stasis_bus::{
     Bus, CACHE_UPDATE, Cache, CacheError, CacheFamily, CacheUpdate, Message, MessageType, Origin,
-    Receiver, TopicError,
+    Receiver, Topic, TopicError,
 };
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -154,6 +156,104 @@ fn what_fails_leaves_nothing_behind() {
         family.single("things/1"),
         Err(CacheError::Topic(TopicError::ShutDown))
     ));
+}
+
+#[test]
+fn a_member_whose_updates_are_closed_makes_way() {
+    let bus = Bus::new().unwrap();
+    let family = family(&bus);
+    let member = family.single("things/1").unwrap();
+    member.caching().topic().close();
+    let again = family.single("things/1").unwrap();
+    assert!(!again.caching().topic().is_closed());
+    assert!(again.topic().is_same(member.topic()));
+}
+
+/// A member's topic may have its publishers before the member is made: of what is cached from then on, all hear.
+#[test]
+fn a_member_in_the_making_is_told_of_from_its_first_update() {
+    with_deadline("in the making", || {
+        let bus = Bus::new().unwrap();
+        let family = family(&bus);
+        let (wrong, mut seen) = (Log::new(), HashSet::new());
+        let complain = wrong.clone();
+        let handler = move |update: &CacheUpdate| {
+            if seen.insert(update.key.clone()) && update.old.is_some() {
+                complain.push(format!("{update:?}"));
+            }
+        };
+        let subscription = family.subscribe_with_snapshot(|it| it, handler).unwrap();
+        let now = Mutex::new(None::<(u32, Topic)>);
+        let (done, going) = (AtomicBool::new(false), AtomicUsize::new(usize::MAX));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut n = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let current = now.lock().unwrap().clone();
+                    let Some((id, topic)) = current else {
+                        continue;
+                    };
+                    n += 1;
+                    topic.publish(STATE.message((id, n))).unwrap();
+                    going.store(id as usize, Ordering::SeqCst);
+                }
+            });
+            let mut members = Vec::new();
+            for id in 0..500_u32 {
+                let name = format!("things/{id}");
+                *now.lock().unwrap() = Some((id, bus.topic(&name).unwrap()));
+                wait_until("it is published on", || {
+                    going.load(Ordering::SeqCst) == id as usize
+                });
+                members.push(family.single(&name).unwrap());
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        subscription.flush().unwrap();
+        let wrong = wrong.take();
+        assert!(wrong.is_empty(), "{} of 500: {:?}", wrong.len(), wrong[0]);
+    });
+}
+
+/// A message that is late in the one's cache is late there alone.
+#[test]
+fn a_sink_of_another_family_has_an_order_of_its_own() {
+    with_deadline("two families", || {
+        let bus = Bus::new().unwrap();
+        let held = Gate::new();
+        let gate = held.clone();
+        let slow = Cache::builder().key(&STATE, move |(id, value)| {
+            if *value == 1 {
+                gate.pass();
+            }
+            Some((*id).into())
+        });
+        let single = family(&bus);
+        let sinks = CacheFamily::new(&bus, "sinks", slow.build().unwrap()).unwrap();
+        let one = single.single("things/1").unwrap();
+        let sink = sinks.sink("sinks/all").unwrap();
+        let _forward = one.forward_to(&sink).unwrap();
+        let mut updates = one.caching().topic().subscribe().receiver().unwrap();
+        let mut of_sink = sink.caching().topic().subscribe().receiver().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| one.topic().publish(STATE.message((1, 1))).unwrap());
+            held.wait_arrived(1);
+            one.topic().publish(STATE.message((1, 2))).unwrap();
+            held.open();
+        });
+        let cached = |family: &CacheFamily| {
+            let state = family.cache().get(&STATE, 1).unwrap().unwrap();
+            state.get::<State>().unwrap().1
+        };
+        assert_eq!(
+            (got(&mut updates).join(" "), cached(&single)),
+            ("->1 1>2".into(), 2)
+        );
+        assert_eq!(
+            (got(&mut of_sink).join(" "), cached(&sinks)),
+            ("->2 2>1".into(), 1)
+        );
+    });
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod support;
 
 use stasis_bus::{
     BuildError, Bus, Delivery, FinalMessage, ForwardError, MAX_NAME_LEN, Message, MessageType,
-    Overflow, OwnThread, PublishError, RecvError, SubscribeError, SubscriptionBuilder, SyncError,
-    Topic, TopicError, TryRecvError, WaitError, WaitStrategy, WouldDeadlock,
+    Origin, Overflow, OwnThread, PublishError, RecvError, SubscribeError, SubscriptionBuilder,
+    SyncError, Topic, TopicError, TryRecvError, WaitError, WaitStrategy, WouldDeadlock,
 };
 use std::error::Error;
 use std::sync::{Arc, mpsc};
@@ -34,6 +34,10 @@ fn a_bus_that_cannot_be_built() {
     let none = Bus::builder().message_budget(0).build().unwrap_err();
     assert!(matches!(none, BuildError::ZeroBudget));
     says(&none, &["budget", "zero"]);
+    let nobody = Bus::builder().origin(Origin::AGGREGATE).build();
+    let nobody = nobody.unwrap_err();
+    assert!(matches!(nobody, BuildError::AggregateOrigin));
+    says(&nobody, &["aggregate"]);
     for name in ["final", "gap", "subscription_change"] {
         let control = Bus::builder()
             .decline("other")

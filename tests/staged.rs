@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Log, wait_until, with_deadline};
+use common::{Gate, Log, wait_until, with_deadline};
 use stasis_bus::{Bus, Delivery, Message, Overflow, PublishError};
 use std::sync::Mutex;
 use std::thread;
@@ -204,6 +204,28 @@ fn sent_inside_the_own_handler_it_comes_later() {
             wait_until("the chain", || log.get() == [0, 1, 2, 3]);
             drop(own.lock().unwrap().take());
         }
+    });
+}
+
+/// Each pool is told of its own: the one's workers cannot run what the other's are to.
+#[test]
+fn what_is_gathered_on_two_buses_is_run_by_both() {
+    with_deadline("two buses", || {
+        let buses = [(), ()].map(|()| Bus::builder().workers(1).build().unwrap());
+        let topics = buses.each_ref().map(|bus| bus.topic("t").unwrap());
+        let (stuck, seen) = (Gate::new(), Log::new());
+        let (gate, log) = (stuck.clone(), seen.clone());
+        let first = topics[0].subscribe().run(move |_: &u64| gate.pass());
+        let second = topics[1].subscribe().run(move |n: &u64| log.push(*n));
+        let mut offered = topics[0].stage(1_u64).unwrap().offer();
+        topics[1].stage(2_u64).unwrap().offer_into(&mut offered);
+        assert_eq!(offered.settle().unwrap().offered(), 2);
+        seen.wait_len(1);
+        stuck.wait_arrived(1);
+        stuck.open();
+        first.unwrap().flush().unwrap();
+        second.unwrap().flush().unwrap();
+        assert_eq!(seen.get(), [2]);
     });
 }
 

@@ -200,6 +200,42 @@ fn none_on_what_has_ended() {
     assert!(matches!(topic.tap(|_| ()), Err(SubscribeError::ShutDown)));
 }
 
+/// A forward may be about to pass something on to a topic while that is closed: what has ended hears nothing.
+#[test]
+fn a_closed_topic_is_not_tapped() {
+    let bus = Bus::new().unwrap();
+    let (from, to) = (bus.topic("from").unwrap(), bus.topic("to").unwrap());
+    let _forward = from.forward_to(&to).unwrap();
+    let seen = Log::new();
+    let log = seen.clone();
+    let _tap = to.tap(move |m| log.push(number(m))).unwrap();
+    from.publish(1_u64).unwrap();
+    to.close();
+    from.publish(2_u64).unwrap();
+    assert_eq!(seen.get(), [1]);
+}
+
+#[test]
+fn taps_may_answer_each_other() {
+    with_deadline("answers", || {
+        let bus = Bus::new().unwrap();
+        let topics = ["a", "b"].map(|name| bus.topic(name).unwrap());
+        let seen = Log::new();
+        let _taps = [0, 1].map(|here| {
+            let (other, log) = (topics[1 - here].clone(), seen.clone());
+            let answer = move |m: &Message| {
+                log.push(number(m));
+                if number(m) > 0 {
+                    other.publish(number(m) - 1).unwrap();
+                }
+            };
+            topics[here].tap(answer).unwrap()
+        });
+        topics[0].publish(100_u64).unwrap();
+        assert!(seen.get().into_iter().eq((0..=100).rev()));
+    });
+}
+
 #[test]
 fn taps_come_and_go_under_fire() {
     with_deadline("fire", || {

@@ -83,6 +83,11 @@ impl CacheBuilder {
         mut self,
         key: impl for<'a> Fn(&'a Message) -> Option<KeyRef<'a>> + Send + Sync + 'static,
     ) -> Self {
+        if self.key_for_others.is_some() {
+            self.wrong
+                .get_or_insert(CacheError::DuplicateType { name: "*" });
+            return self;
+        }
         self.key_for_others = Some(Box::new(key));
         self
     }

@@ -30,7 +30,7 @@ pub enum CacheError {
     },
     /// Two key functions, or two rules of a kind, for one type.
     DuplicateType {
-        /// The name of the type.
+        /// The name of the type; `*` for all others.
         name: &'static str,
     },
     /// A rule for a type that has no key function.

@@ -75,7 +75,9 @@ impl Cache {
     }
 
     /// Keeps what is published on that topic from here on, forwarded to it or published there, and
-    /// announces each change on a topic of its own, whose name is `cache:<number>/<that topic's name>`.
+    /// announces each change on a topic of its own, whose name is `cache:<number>/<that topic's name>`. So
+    /// that topic's name has to leave room for it, which 30 bytes are: see
+    /// [`TopicError::NameTooLong`](crate::TopicError::NameTooLong).
     ///
     /// A message is stored after it was offered to the topic's subscriptions. Of two that are published
     /// at the same time, the one that a subscription gets last may be stored first, also where the topic

@@ -51,7 +51,9 @@ struct Family {
 
 /// One object of a [`CacheFamily`]. Clones are the same member; when the last one is dropped, it ends:
 /// its messages are no longer cached, nor forwarded. Whoever has its topic keeps that; a new member of
-/// the name finds that same topic, if it lives. What is cached of it stays until it is cleared.
+/// the name finds that same topic, if it lives. What is cached of it stays until it is cleared. While a
+/// member ends, another one of its name may be made: for a moment both cache, so a message may be stored and
+/// told twice, one time after the other.
 #[derive(Clone)]
 pub struct CacheMember {
     member: Arc<Member>,
@@ -66,7 +68,9 @@ struct Member {
 }
 
 impl CacheFamily {
-    /// A family whose aggregate is the topic of that name, kept in `cache`.
+    /// A family whose aggregate is the topic of that name, kept in `cache`. Names of members and of the
+    /// family have to leave room, which 30 bytes are, for those of topics that are made for them:
+    /// `cache:<number>/<name>` and `cached:<number>/<name>`.
     ///
     /// # Errors
     /// [`CacheError::Topic`] if one of its topics cannot be had, [`CacheError::Forward`] if one of them

@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The routes of a [`Router`](super::Router), to be changed by anybody at any time: clones are the same
-/// routes. It does not keep the router subscribed.
+/// routes. It does not keep the router subscribed, but it keeps the subscription's books, and so the topic,
+/// also when the router has ended: drop it then.
 ///
 /// Changes are legal in handlers, the router's own included, and have their place in the order of its
 /// messages. A publish that begins after `add` has returned is handled by the new route; what was accepted

@@ -68,7 +68,8 @@ impl StatePublisher {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn publish<T: Send + Sync + 'static>(&self, payload: T) -> Result<Receipt, PublishError> {
-        self.held.state.publish(into_message(payload), |_| {})
+        let published = self.held.state.publish(into_message(payload), || true);
+        published.map(Option::unwrap_or_default)
     }
 
     /// The state's id.

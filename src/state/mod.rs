@@ -33,6 +33,9 @@ use table::{Role, State, Table};
 /// made here. When the last of these goes, the retained message goes, and nothing is left of the id. Ids are
 /// case-sensitive, and may contain slashes.
 ///
+/// A state whose topic was closed by hand makes way for a new one of its id; who has the old one keeps it,
+/// with what is retained there, for nothing but that.
+///
 /// What is published through here is stored and offered as one step for each id: with any number of
 /// publishers, the retained message is the one that subscriptions got last. To publish on a state's topic
 /// itself is legal, and stores nothing.
@@ -153,14 +156,18 @@ impl StateTopics {
     ) -> Result<Receipt, StateError> {
         // Holds the state meanwhile, whoever else takes leave.
         let held = self.hold(id, Role::Publisher)?;
-        let enter = |state: &Arc<State>| self.shared.states.add_origin(state, origin);
+        let enter = || {
+            self.shared.states.add_origin(&held.state, origin);
+            true
+        };
         let published = held.state.publish(into_message(payload), enter);
-        published.map_err(StateError::Publish)
+        let receipt = published.map_err(StateError::Publish)?;
+        Ok(receipt.unwrap_or_default())
     }
 
     /// Takes leave of a state in the name of an implicit publisher, after a last message, if one is given:
     /// it is stored and published like the others. False, and nothing happens, if `origin` is none of the
-    /// state's publishers.
+    /// state's publishers. If several take leave for it at once, one of them does, and the others get false.
     ///
     /// # Errors
     /// [`StateError::Publish`] if the last message was refused. The publisher is removed all the same.
@@ -174,11 +181,20 @@ impl StateTopics {
             return Ok(false);
         };
         let held = Held::new(&self.shared, state, Role::Publisher);
-        let published = last.map(|last| held.state.publish(last, |_| {}));
-        self.shared.states.remove_origin(&held.state, origin);
+        let leave = || self.shared.states.remove_origin(&held.state, origin);
+        let Some(last) = last else {
+            return Ok(leave());
+        };
+        let mut has_left = false;
+        let published = held.state.publish(last, || {
+            has_left = leave();
+            has_left
+        });
         match published {
-            Some(Err(error)) => Err(StateError::Publish(error)),
-            _ => Ok(true),
+            Ok(published) => Ok(published.is_some()),
+            // Where nothing was stored, it has not left yet.
+            Err(error) if has_left || leave() => Err(StateError::Publish(error)),
+            Err(_) => Ok(false),
         }
     }
 

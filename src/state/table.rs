@@ -46,28 +46,32 @@ pub(super) struct State {
     pub(super) id: Arc<str>,
     pub(super) topic: Topic,
     pub(super) retained: MessageCell,
-    /// Held to store a message and offer it as one step.
+    /// Held to store a message and offer it as one step. The lock of the table's part may be taken inside.
     pub(super) publishing: Mutex<()>,
 }
 
 impl State {
-    /// Stores a message and publishes it. `accepted` is called once it is sure that both will happen.
+    /// Stores a message and publishes it, if `decide` says so, which belongs to the same step: it may look
+    /// into the table, and no more. None: it did not.
     pub(super) fn publish(
-        self: &Arc<Self>,
+        &self,
         message: Message,
-        accepted: impl FnOnce(&Arc<Self>),
-    ) -> Result<Receipt, PublishError> {
+        decide: impl FnOnce() -> bool,
+    ) -> Result<Option<Receipt>, PublishError> {
         let mut staged = self.topic.stage(message.clone())?;
-        accepted(self);
         loop {
             let publishing = self.publishing.lock();
             if staged.is_current() {
+                if !decide() {
+                    drop(publishing);
+                    return Ok(None);
+                }
                 let old = self.retained.replace(Some(message));
                 let offered = staged.offer();
                 drop(publishing);
                 // Not before: this may run code of the user's.
                 drop(old);
-                return offered.settle();
+                return offered.settle().map(Some);
             }
             // Somebody has come whose filter is to be asked, and has begun with what is retained now.
             drop(publishing);
@@ -82,6 +86,11 @@ impl Entry {
             Role::Subscriber => &mut self.subscribers,
             Role::Publisher => &mut self.publishers,
         }
+    }
+
+    /// A state whose topic was closed makes way. Who refers to it keeps it, and finds it here no more.
+    fn is_open(&self) -> bool {
+        !self.state.topic.is_closed()
     }
 
     fn is_unused(&self) -> bool {
@@ -101,7 +110,8 @@ impl Table {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 
-    /// The state of that id, or a new one, with one reference more. [`Self::leave`] gives it back.
+    /// The state of that id, or a new one if there is none or its topic is closed, with one reference more.
+    /// [`Self::leave`] gives it back.
     pub(super) fn enter<E>(
         &self,
         id: &str,
@@ -109,8 +119,10 @@ impl Table {
         topic: impl FnOnce() -> Result<Topic, E>,
     ) -> Result<Arc<State>, E> {
         if let Some(entry) = self.shard(id).lock().get_mut(id) {
-            *entry.count(role) += 1;
-            return Ok(Arc::clone(&entry.state));
+            if entry.is_open() {
+                *entry.count(role) += 1;
+                return Ok(Arc::clone(&entry.state));
+            }
         }
         let fresh = Arc::new(State {
             id: id.into(),
@@ -119,6 +131,10 @@ impl Table {
             publishing: Mutex::new(()),
         });
         let mut shard = self.shard(id).lock();
+        let closed = match shard.get(id) {
+            Some(entry) if !entry.is_open() => shard.remove(id),
+            _ => None,
+        };
         let entry = shard.entry(Arc::clone(&fresh.id)).or_insert_with(|| Entry {
             state: Arc::clone(&fresh),
             subscribers: 0,
@@ -130,6 +146,7 @@ impl Table {
         drop(shard);
         // Somebody else may have been first: then this is the last reference.
         drop(fresh);
+        drop(closed);
         Ok(state)
     }
 
@@ -158,21 +175,25 @@ impl Table {
         });
     }
 
-    /// `origin` is no publisher any more. The caller has a reference.
-    pub(super) fn remove_origin(&self, state: &State, origin: Origin) {
+    /// `origin` is no publisher any more: true for who has done that. The caller has a reference.
+    pub(super) fn remove_origin(&self, state: &State, origin: Origin) -> bool {
+        let mut was_one = false;
         self.change(state, |entry| {
+            was_one = entry.origins.contains(&origin);
             entry.origins.retain(|it| *it != origin);
             entry.origins.shrink_to_fit();
         });
+        was_one
     }
 
-    /// Changes who refers to a state that somebody refers to, and removes it if nobody does then.
+    /// Changes who refers to a state that somebody refers to, and removes it if nobody does then. Nothing is
+    /// to be done for one that has made way.
     fn change(&self, state: &State, change: impl FnOnce(&mut Entry)) {
         let mut shard = self.shard(&state.id).lock();
-        let Some(entry) = shard.get_mut(&state.id) else {
-            return debug_assert!(false, "who refers to a state finds it");
+        let entry = shard.get_mut(&state.id);
+        let Some(entry) = entry.filter(|it| std::ptr::eq(&*it.state, state)) else {
+            return debug_assert!(state.topic.is_closed(), "who refers to a state finds it");
         };
-        debug_assert!(std::ptr::eq(&*entry.state, state));
         change(entry);
         let mut unused = None;
         if entry.is_unused() {

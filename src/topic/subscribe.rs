@@ -165,7 +165,8 @@ impl SubscriptionBuilder {
     }
 
     /// The closure filter runs where the handler does, right before it and never twice at once, instead
-    /// of on publishers' threads. What it declines has been through the mailbox, then. For filters that
+    /// of on publishers' threads. What it declines has been through the mailbox, then, and may have taken the
+    /// room or, with [`Overflow::Conflate`], the place of what it would have let pass. For filters that
     /// depend on what was delivered before, or cost too much for publishers.
     pub fn filter_on_delivery(mut self) -> Self {
         self.filters_late = true;

@@ -8,6 +8,7 @@
     reason = "each test file uses its part"
 )]
 
+pub mod cached;
 pub mod observe;
 pub mod subject;
 
