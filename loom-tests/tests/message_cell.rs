@@ -31,7 +31,7 @@ fn number(message: &Message) -> u8 {
 
 #[test]
 fn taken_out_while_it_is_replaced() {
-    check("message_cell, get and replace", 140, || {
+    check("message_cell, get and replace", 26, || {
         let cell = Arc::new(MessageCell::new(Some(note(0))));
         let reader = {
             let cell = Arc::clone(&cell);
@@ -53,7 +53,7 @@ fn taken_out_while_it_is_replaced() {
 
 #[test]
 fn emptied_and_filled_again() {
-    check("message_cell, emptied", 27, || {
+    check("message_cell, emptied", 13, || {
         let cell = Arc::new(MessageCell::new(Some(note(0))));
         let reader = {
             let cell = Arc::clone(&cell);
@@ -71,7 +71,7 @@ fn emptied_and_filled_again() {
 
 #[test]
 fn two_take_out_what_makes_the_stock_low() {
-    check("message_cell, a low stock", 580, || {
+    check("message_cell, a low stock", 135, || {
         let message = note(0);
         let cell = Arc::new(MessageCell::new(Some(message.clone())));
         // One short of low.
@@ -92,7 +92,7 @@ fn two_take_out_what_makes_the_stock_low() {
 
 #[test]
 fn the_stock_is_not_given_to_another() {
-    check("message_cell, a low stock and another message", 530, || {
+    check("message_cell, a low stock and another message", 168, || {
         let cell = Arc::new(MessageCell::new(Some(note(0))));
         let kept = cell.get();
         let reader = {

@@ -3,15 +3,16 @@
 
 use super::bridge_snapshot::{BridgeSnapshot, VideoMode};
 use super::channel::Channel;
-use super::commit::{Live, Publication, Ready, Step, publish};
+use super::commit::{Live, Publication, Ready, Sent, Step, publish};
 use super::snapshot::ChannelSnapshot;
 use super::telephony::Shared;
 use super::text::text;
 use super::{
     BRIDGE_MERGE, BRIDGE_SNAPSHOT, CHANNEL_ENTERED_BRIDGE, CHANNEL_LEFT_BRIDGE, TelephonyError,
 };
-use crate::Topic;
+use crate::sync::Mutex;
 use crate::sync::unmodelled::Arc;
+use crate::{Forward, Topic};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -78,6 +79,8 @@ struct Inner {
     id: Box<str>,
     is_visible: bool,
     live: Live<BridgeSnapshot>,
+    /// The way to the topic of all bridges, until it ends.
+    to_all: Mutex<Option<Forward>>,
 }
 
 /// What is published beside the state.
@@ -96,7 +99,7 @@ impl Bridge {
         uniqueid: String,
         is_visible: bool,
     ) -> Result<Self, TelephonyError> {
-        let topic = shared.reserve(&shared.bridges, &shared.topics.bridges, &uniqueid)?;
+        let (topic, to_all) = shared.reserve(&shared.bridges, &shared.topics.bridges, &uniqueid)?;
         let first = BridgeSnapshot {
             uniqueid: uniqueid.clone(),
             technology: String::new(),
@@ -120,6 +123,7 @@ impl Bridge {
                 id: uniqueid.into(),
                 is_visible,
                 live: Live::new(first),
+                to_all: Mutex::new(Some(to_all)),
             }),
         })
     }
@@ -257,15 +261,13 @@ impl Bridge {
             channel.publish()?;
         }
         let snapshot = channel.snapshot_or_current();
-        let entered = self
-            .inner
-            .change(false, Beside::Entered(&snapshot), |bridge| {
-                if !bridge.channels.insert(snapshot.id().into()) {
-                    return Err(TelephonyError::AlreadyInBridge);
-                }
-                bridge.count();
-                Ok(())
-            });
+        let entered = self.inner.change(Beside::Entered(&snapshot), |bridge| {
+            if !bridge.channels.insert(snapshot.id().into()) {
+                return Err(TelephonyError::AlreadyInBridge);
+            }
+            bridge.count();
+            Ok(())
+        });
         if let Err(TelephonyError::BridgeEnded) = entered {
             // It ended in between.
             channel.set_bridge("");
@@ -291,7 +293,7 @@ impl Bridge {
             }
         }
         let snapshot = channel.snapshot_or_current();
-        let left = self.inner.change(false, Beside::Left(&snapshot), |bridge| {
+        let left = self.inner.change(Beside::Left(&snapshot), |bridge| {
             if !bridge.channels.remove(snapshot.id()) {
                 return Err(TelephonyError::NotInBridge);
             }
@@ -324,7 +326,8 @@ impl Bridge {
         publish(&shared.topics.bridges, shared.message(&BRIDGE_MERGE, merge))
     }
 
-    /// Publishes that it is no more; nothing follows that.
+    /// Publishes that it is no more; nothing follows that, or goes from its topic to that of all. Its id is
+    /// taken until this returns.
     ///
     /// # Errors
     /// [`TelephonyError::BridgeEnded`] if it has ended already, and what publish has to say; it has ended
@@ -337,18 +340,34 @@ impl Bridge {
         &self,
         change: impl Fn(&mut BridgeSnapshot) -> Result<(), TelephonyError>,
     ) -> Result<Publication, TelephonyError> {
-        self.inner.change(false, Beside::Nothing, change)
+        self.inner.change(Beside::Nothing, change)
     }
 }
 
 impl Inner {
     fn change(
         &self,
-        is_last: bool,
         beside: Beside<'_>,
         change: impl Fn(&mut BridgeSnapshot) -> Result<(), TelephonyError>,
     ) -> Result<Publication, TelephonyError> {
-        let changed = self.live.commit(
+        let Some(sent) = self.commit(false, beside, change)? else {
+            return Ok(Publication::Unchanged);
+        };
+        sent.settle()?;
+        Ok(if self.is_visible {
+            Publication::Published
+        } else {
+            Publication::Unchanged
+        })
+    }
+
+    fn commit(
+        &self,
+        is_last: bool,
+        beside: Beside<'_>,
+        change: impl Fn(&mut BridgeSnapshot) -> Result<(), TelephonyError>,
+    ) -> Result<Option<Sent>, TelephonyError> {
+        self.live.commit(
             is_last,
             || TelephonyError::BridgeEnded,
             |latest, announced| {
@@ -360,17 +379,12 @@ impl Inner {
             |step| self.ready(step, is_last, beside),
             |new| {
                 if is_last {
-                    self.shared.bridges.remove_if(&self.id, |_| true);
+                    self.shared.bridges.hide(&self.id);
                 } else if self.is_visible {
                     self.shared.bridges.store(&self.id, new);
                 }
             },
-        )?;
-        Ok(if changed && self.is_visible {
-            Publication::Published
-        } else {
-            Publication::Unchanged
-        })
+        )
     }
 
     fn ready(&self, step: Step<'_, BridgeSnapshot>, is_last: bool, beside: Beside<'_>) -> Ready {
@@ -402,7 +416,13 @@ impl Inner {
     }
 
     fn end(&self) -> Result<(), TelephonyError> {
-        self.change(true, Beside::Nothing, |_| Ok(())).map(|_| ())
+        let sent = self.commit(true, Beside::Nothing, |_| Ok(()))?;
+        let to_all = self.to_all.lock().take();
+        drop(to_all);
+        let published = sent.map_or(Ok(()), Sent::settle);
+        // Not before: a new bridge of that id is announced after the end of this one.
+        self.shared.bridges.free(&self.id);
+        published
     }
 }
 

@@ -1,7 +1,7 @@
 //! Channels as they live: what is set here is published by [`Channel::publish`], or when a staging ends.
 //! What happens to a channel besides is told by the helpers in `events.rs`.
 
-use super::commit::{Publication, Ready};
+use super::commit::{Publication, Ready, Sent};
 use super::endpoint::Endpoint;
 use super::segments::{
     Base, Bridged, Caller, ChannelState, Connected, Dialplan, Direct, Hangup, Peer,
@@ -61,19 +61,18 @@ struct State {
     current: ChannelSnapshot,
     /// As it was published last.
     latest: Option<Arc<ChannelSnapshot>>,
+    has_ended: bool,
     /// How often it was published.
     version: u64,
     /// How many stagings there are.
     staging: u32,
     variables: BTreeMap<String, String>,
+    /// The way to the topic of all channels, until it ends.
+    to_all: Option<Forward>,
     endpoint: Option<(Endpoint, Forward)>,
 }
 
 impl State {
-    fn has_ended(&self) -> bool {
-        self.latest.as_ref().is_some_and(|latest| latest.ended)
-    }
-
     /// The next snapshot to be published; `None` if it would be the same as the last.
     fn next(&mut self, ended: bool) -> Option<ChannelSnapshot> {
         if let Some(latest) = &self.latest {
@@ -108,7 +107,8 @@ impl Channel {
         uniqueid: String,
         name: String,
     ) -> Result<Self, TelephonyError> {
-        let topic = shared.reserve(&shared.channels, &shared.topics.channels, &uniqueid)?;
+        let (topic, to_all) =
+            shared.reserve(&shared.channels, &shared.topics.channels, &uniqueid)?;
         let technology = name.split('/').next().unwrap_or_default().to_owned();
         let base = Base {
             name,
@@ -140,9 +140,11 @@ impl Channel {
         let state = State {
             current,
             latest: None,
+            has_ended: false,
             version: 0,
             staging: 0,
             variables: BTreeMap::new(),
+            to_all: Some(to_all),
             endpoint: None,
         };
         Ok(Self {
@@ -187,7 +189,7 @@ impl Channel {
     /// True once its last snapshot was published.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.inner.state.lock().has_ended()
+        self.inner.state.lock().has_ended
     }
 
     /// `change` is our own code, and short.
@@ -345,7 +347,7 @@ impl Channel {
         endpoint.add_channel(self.id())?;
         let old = {
             let mut state = self.inner.state.lock();
-            if state.has_ended() {
+            if state.has_ended {
                 Err((endpoint.clone(), forward))
             } else {
                 Ok(state.endpoint.replace((endpoint.clone(), forward)))
@@ -370,7 +372,7 @@ impl Channel {
     /// # Errors
     /// [`TelephonyError::ChannelEnded`], and what publish has to say.
     pub fn publish(&self) -> Result<Publication, TelephonyError> {
-        self.inner.publish(false)
+        self.inner.publish()
     }
 
     /// Nothing of the channel's snapshots is published before the staging ends; then one, if anything has
@@ -384,7 +386,8 @@ impl Channel {
     }
 
     /// Publishes the last snapshot: look-ups do not find the channel any more, and nothing is published
-    /// about it after that. Does not wait for stagings.
+    /// about it after that, or on its topic to that of all. Nobody hears of the end if no snapshot was
+    /// published. Its id is taken until this returns. Does not wait for stagings.
     ///
     /// # Errors
     /// [`TelephonyError::ChannelEnded`] if it has ended already, and what publish has to say; it has
@@ -395,37 +398,48 @@ impl Channel {
 }
 
 impl Inner {
-    fn publish(&self, ending: bool) -> Result<Publication, TelephonyError> {
+    fn publish(&self) -> Result<Publication, TelephonyError> {
+        let (publication, sent) = self.commit(false)?;
+        sent.settle().map(|()| publication)
+    }
+
+    /// The next snapshot, stored and offered; the last one if it is `ending`, and then none if nobody
+    /// knows of the channel.
+    fn commit(&self, ending: bool) -> Result<(Publication, Sent), TelephonyError> {
         loop {
             let (update, version) = {
                 let mut state = self.state.lock();
-                if state.has_ended() {
+                if state.has_ended {
                     return Err(TelephonyError::ChannelEnded);
                 }
+                if ending && state.latest.is_none() {
+                    state.has_ended = true;
+                    state.version += 1;
+                    return Ok((Publication::Unchanged, Sent::default()));
+                }
                 if state.staging > 0 && !ending {
-                    return Ok(Publication::Deferred);
+                    return Ok((Publication::Deferred, Sent::default()));
                 }
                 let Some(new) = state.next(ending) else {
-                    return Ok(Publication::Unchanged);
+                    return Ok((Publication::Unchanged, Sent::default()));
                 };
                 let (old, new) = (state.latest.clone(), Arc::new(new));
                 (ChannelUpdate { old, new }, state.version)
             };
             let message = self.shared.message(&CHANNEL_SNAPSHOT, update.clone());
             let ready = Ready::default().with(&self.topic, message);
-            let sent = {
-                let mut state = self.state.lock();
-                if state.version != version {
-                    // Somebody was faster. What is ready is dropped after the lock.
-                    drop(state);
-                    continue;
-                }
-                state.version += 1;
-                state.latest = Some(Arc::clone(&update.new));
-                self.shared.index_channel(&update);
-                ready.offer()
-            };
-            return sent.settle().map(|()| Publication::Published);
+            let mut state = self.state.lock();
+            if state.version != version || !ready.is_current() {
+                // Somebody was faster, or has come and looked up what was. What is ready is dropped after
+                // the lock.
+                drop(state);
+                continue;
+            }
+            state.version += 1;
+            state.has_ended = ending;
+            state.latest = Some(Arc::clone(&update.new));
+            self.shared.index_channel(&update);
+            return Ok((Publication::Published, ready.offer()));
         }
     }
 
@@ -438,7 +452,7 @@ impl Inner {
         loop {
             let (snapshot, version) = {
                 let state = self.state.lock();
-                if state.has_ended() {
+                if state.has_ended {
                     return Err(TelephonyError::ChannelEnded);
                 }
                 let latest = state.latest.clone();
@@ -448,7 +462,7 @@ impl Inner {
             let ready = Ready::default().with(&self.topic, build(snapshot));
             let sent = {
                 let state = self.state.lock();
-                if state.version != version {
+                if state.version != version || !ready.is_current() {
                     drop(state);
                     continue;
                 }
@@ -459,37 +473,27 @@ impl Inner {
     }
 
     fn end(&self) -> Result<(), TelephonyError> {
-        let published = self.publish(true);
-        if let Err(TelephonyError::ChannelEnded) = published {
-            return Err(TelephonyError::ChannelEnded);
-        }
-        let endpoint = self.state.lock().endpoint.take();
+        let (_, sent) = self.commit(true)?;
+        let (to_all, endpoint) = {
+            let mut state = self.state.lock();
+            (state.to_all.take(), state.endpoint.take())
+        };
+        drop(to_all);
+        let published = sent.settle();
         let left = match endpoint {
             Some((endpoint, _)) => endpoint.remove_channel(&self.id),
             None => Ok(()),
         };
+        // Not before: a new channel of that id is announced after the end of this one.
+        self.shared.channels.free(&self.id);
         published.and(left)
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let is_known = {
-            let state = self.state.lock();
-            state.latest.is_some() && !state.has_ended()
-        };
-        if is_known {
-            // Nobody is left to be told what went wrong.
-            let _ = self.end();
-        } else if !self.state.lock().has_ended() {
-            self.shared
-                .channels
-                .remove_if(&self.id, |snapshot| snapshot.is_none());
-            let endpoint = self.state.lock().endpoint.take();
-            if let Some((endpoint, _)) = endpoint {
-                let _ = endpoint.remove_channel(&self.id);
-            }
-        }
+        // It may have ended; else nobody is left to be told what went wrong.
+        let _ = self.end();
     }
 }
 

@@ -1,7 +1,8 @@
 //! To change something and to publish the change as one step: the messages are made ready without a lock,
 //! since that runs filters of others, and offered under the lock of what was changed. If somebody changed
-//! it meanwhile, they are made anew. So all subscribers see the changes of one object in one order, which
-//! is the order in which look-ups see them.
+//! it meanwhile, or subscribed with a filter that was not asked, they are made anew. So all subscribers see
+//! the changes of one object in one order, which is the order in which look-ups see them, and who
+//! subscribes and then looks up misses none.
 
 use super::TelephonyError;
 use crate::sync::Mutex;
@@ -39,6 +40,11 @@ impl Ready {
         self
     }
 
+    /// False if somebody has come since whose filter was not asked, and who would be passed over.
+    pub(super) fn is_current(&self) -> bool {
+        self.staged.iter().all(Staged::is_current)
+    }
+
     /// Legal under a lock.
     pub(super) fn offer(self) -> Sent {
         Sent {
@@ -49,7 +55,7 @@ impl Ready {
 }
 
 /// Messages that were offered. To be settled without a lock.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use]
 pub(super) struct Sent {
     offered: Vec<Offered>,
@@ -139,7 +145,7 @@ impl<S> Live<S> {
             let ready = stage(&latest);
             let sent = {
                 let state = self.0.lock();
-                if state.version != version {
+                if state.version != version || !ready.is_current() {
                     drop(state);
                     continue;
                 }
@@ -150,8 +156,8 @@ impl<S> Live<S> {
     }
 
     /// Has `next` make a new snapshot of the latest, or none, `stage` the messages that tell of it, and
-    /// `store` put it where others look it up. False if there was none. `ended` is the error if it has
-    /// ended; with `is_last` it has ended after this.
+    /// `store` put it where others look it up. None if there was none. `ended` is the error if it has
+    /// ended; with `is_last` it has ended after this. The caller settles.
     pub(super) fn commit(
         &self,
         is_last: bool,
@@ -159,7 +165,7 @@ impl<S> Live<S> {
         next: impl Fn(&S, bool) -> Result<Option<S>, TelephonyError>,
         stage: impl Fn(Step<'_, S>) -> Ready,
         store: impl Fn(&Arc<S>),
-    ) -> Result<bool, TelephonyError> {
+    ) -> Result<Option<Sent>, TelephonyError> {
         loop {
             let (latest, version, announced) = {
                 let state = self.0.lock();
@@ -170,27 +176,25 @@ impl<S> Live<S> {
                 (Arc::clone(&state.latest), state.version, announced)
             };
             let Some(new) = next(&latest, announced)? else {
-                return Ok(false);
+                return Ok(None);
             };
             let new = Arc::new(new);
             let ready = stage(Step {
                 old: announced.then_some(&latest),
                 new: &new,
             });
-            let sent = {
-                let mut state = self.0.lock();
-                if state.version != version {
-                    // Somebody was faster. What is ready is dropped after the lock.
-                    drop(state);
-                    continue;
-                }
-                state.version += 1;
-                state.stage = if is_last { Stage::Ended } else { Stage::Known };
-                state.latest = Arc::clone(&new);
-                store(&new);
-                ready.offer()
-            };
-            return sent.settle().map(|()| true);
+            let mut state = self.0.lock();
+            if state.version != version || !ready.is_current() {
+                // Somebody was faster, or has come and looked up what was. What is ready is dropped after
+                // the lock.
+                drop(state);
+                continue;
+            }
+            state.version += 1;
+            state.stage = if is_last { Stage::Ended } else { Stage::Known };
+            state.latest = Arc::clone(&new);
+            store(&new);
+            return Ok(Some(ready.offer()));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Endpoints: where calls come from and go to. The live object, and what it was like at one moment.
 
-use super::commit::{Live, Publication, Ready, Step};
+use super::commit::{Live, Publication, Ready, Sent, Step};
 use super::snapshot::hides_channel;
 use super::telephony::Shared;
 use super::{CONTACT_STATE, ENDPOINT_SNAPSHOT, ENDPOINT_STATE, ENDPOINT_UPDATE, TelephonyError};
@@ -135,8 +135,8 @@ struct Inner {
     topic: Topic,
     id: Box<str>,
     live: Live<EndpointSnapshot>,
-    /// The way to the technology's topic, for as long as the endpoint is there.
-    to_technology: Mutex<Option<Forward>>,
+    /// The ways to the technology's topic and to that of all, for as long as the endpoint is there.
+    forwards: Mutex<Vec<Forward>>,
 }
 
 impl Endpoint {
@@ -146,12 +146,11 @@ impl Endpoint {
         resource: String,
     ) -> Result<Self, TelephonyError> {
         let id = format!("{technology}/{resource}");
-        let topic = shared.reserve(&shared.endpoints, &shared.topics.endpoints, &id)?;
+        let (topic, to_all) = shared.reserve(&shared.endpoints, &shared.topics.endpoints, &id)?;
         let forwarded = || -> Result<Forward, TelephonyError> {
             Ok(topic.forward_to(&shared.technology_topic(&technology)?)?)
         };
-        let to_technology = forwarded()
-            .inspect_err(|_| shared.endpoints.remove_if(&id, |entry| entry.is_none()))?;
+        let to_technology = forwarded().inspect_err(|_| shared.endpoints.free(&id))?;
         let first = EndpointSnapshot {
             id: id.clone(),
             technology,
@@ -166,7 +165,7 @@ impl Endpoint {
                 topic,
                 id: id.into(),
                 live: Live::new(first),
-                to_technology: Mutex::new(Some(to_technology)),
+                forwards: Mutex::new(vec![to_technology, to_all]),
             }),
         };
         endpoint.change(|_| ())?;
@@ -268,7 +267,8 @@ impl Endpoint {
         )
     }
 
-    /// Takes it down: look-ups do not find it any more, and its technology's topic does not hear of it.
+    /// Takes it down: look-ups do not find it any more, and what others publish on its topic goes neither
+    /// to that of its technology nor to that of all. Its id is taken until this returns.
     ///
     /// # Errors
     /// [`TelephonyError::EndpointEnded`] if it was taken down already, and what publish has to say; it is
@@ -292,10 +292,10 @@ impl Endpoint {
             |step| self.inner.ready(step),
             |new| self.inner.shared.endpoints.store(&self.inner.id, new),
         )?;
-        Ok(match changed {
-            true => Publication::Published,
-            false => Publication::Unchanged,
-        })
+        match changed {
+            Some(sent) => sent.settle().map(|()| Publication::Published),
+            None => Ok(Publication::Unchanged),
+        }
     }
 }
 
@@ -316,8 +316,6 @@ impl Inner {
     }
 
     fn end(&self) -> Result<(), TelephonyError> {
-        let forward = self.to_technology.lock().take();
-        drop(forward);
         let ended = self.live.commit(
             true,
             || TelephonyError::EndpointEnded,
@@ -330,9 +328,14 @@ impl Inner {
                 let update = self.shared.message(&ENDPOINT_UPDATE, update);
                 Ready::default().with(&self.shared.topics.endpoints_cached, update)
             },
-            |_| self.shared.endpoints.remove_if(&self.id, |_| true),
-        );
-        ended.map(|_| ())
+            |_| self.shared.endpoints.hide(&self.id),
+        )?;
+        let forwards = std::mem::take(&mut *self.forwards.lock());
+        drop(forwards);
+        let published = ended.map_or(Ok(()), Sent::settle);
+        // Not before: a new endpoint of that id is announced after the end of this one.
+        self.shared.endpoints.free(&self.id);
+        published
     }
 }
 

@@ -56,17 +56,35 @@ impl<S> Index<S> {
         shard.insert(key, Some(Arc::clone(snapshot)));
     }
 
-    /// Removes what is there if `is_own` says so.
-    pub(super) fn remove_if(&self, id: &str, is_own: impl FnOnce(Option<&S>) -> bool) {
+    /// Nobody finds it any more, and the place stays taken: by the caller, who has it.
+    pub(super) fn hide(&self, id: &str) {
         let key = (self.fold)(id);
         let mut shard = self
             .shard(&key)
             .write()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if shard
-            .get(&key)
-            .is_some_and(|entry| is_own(entry.as_deref()))
-        {
+        shard.insert(key, None);
+    }
+
+    /// Gives up the place that the caller has.
+    pub(super) fn free(&self, id: &str) {
+        let key = (self.fold)(id);
+        let mut shard = self
+            .shard(&key)
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        shard.remove(&key);
+    }
+
+    /// Removes this very snapshot: others may have put theirs in its place.
+    pub(super) fn remove(&self, id: &str, snapshot: &Arc<S>) {
+        let key = (self.fold)(id);
+        let mut shard = self
+            .shard(&key)
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let entry = shard.get(&key).and_then(Option::as_ref);
+        if entry.is_some_and(|entry| Arc::ptr_eq(entry, snapshot)) {
             shard.remove(&key);
         }
     }

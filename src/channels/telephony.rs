@@ -11,7 +11,7 @@ use super::snapshot::{ChannelSnapshot, ChannelUpdate, MultiChannelBlob};
 use super::text::{endpoint_key, folded, id};
 use super::{CHANNEL_CHANSPY_START, CHANNEL_DIAL, TelephonyError};
 use crate::sync::unmodelled::Arc;
-use crate::{Message, MessageType, Topic, Topics};
+use crate::{Forward, Message, MessageType, Topic, Topics};
 use std::fmt;
 
 /// The topics, the look-up tables and the objects of telephony on one bus.
@@ -81,27 +81,33 @@ pub(super) struct Lasting {
     pub(super) endpoints: Topic,
     pub(super) endpoints_cached: Topic,
     system: Topic,
+    /// The ways from the topics of all to those that are called cached.
+    _forwards: [Forward; 3],
 }
 
 impl Lasting {
     fn new(bus: &impl Topics) -> Result<Self, TelephonyError> {
-        let topics = Self {
-            channels: bus.topic("channel:all")?,
-            channels_cached: bus.topic("channel:all-cached")?,
-            bridges: bus.topic("bridge:all")?,
-            bridges_cached: bus.topic("bridge:all-cached")?,
-            endpoints: bus.topic("endpoint:all")?,
-            endpoints_cached: bus.topic("endpoint:all-cached")?,
+        let channels = bus.topic("channel:all")?;
+        let channels_cached = bus.topic("channel:all-cached")?;
+        let bridges = bus.topic("bridge:all")?;
+        let bridges_cached = bus.topic("bridge:all-cached")?;
+        let endpoints = bus.topic("endpoint:all")?;
+        let endpoints_cached = bus.topic("endpoint:all-cached")?;
+        let forwards = [
+            channels.forward_to(&channels_cached)?,
+            bridges.forward_to(&bridges_cached)?,
+            endpoints.forward_to(&endpoints_cached)?,
+        ];
+        Ok(Self {
+            channels,
+            channels_cached,
+            bridges,
+            bridges_cached,
+            endpoints,
+            endpoints_cached,
             system: bus.topic("system:all")?,
-        };
-        for (all, cached) in [
-            (&topics.channels, &topics.channels_cached),
-            (&topics.bridges, &topics.bridges_cached),
-            (&topics.endpoints, &topics.endpoints_cached),
-        ] {
-            all.forward_to(cached)?.bind();
-        }
-        Ok(topics)
+            _forwards: forwards,
+        })
     }
 }
 
@@ -115,13 +121,14 @@ impl Shared {
         message_type.message_with_origin(payload, self.topics.system.origin())
     }
 
-    /// Takes the place of a new object, and makes its topic, which forwards to `all`.
+    /// Takes the place of a new object, and makes its topic, which forwards to `all` until the object drops
+    /// the forward: at its end, since others may keep the topic.
     pub(super) fn reserve<S>(
         &self,
         index: &Index<S>,
         all: &Topic,
         id: &str,
-    ) -> Result<Topic, TelephonyError> {
+    ) -> Result<(Topic, Forward), TelephonyError> {
         // They would have the topics of all.
         if ["all", "all-cached"].contains(&id) {
             return Err(TelephonyError::ReservedId);
@@ -130,29 +137,28 @@ impl Shared {
             return Err(TelephonyError::DuplicateId { id: id.into() });
         }
         let kind = all.name().split(':').next().unwrap_or_default();
-        let forwarded = || -> Result<Topic, TelephonyError> {
+        let forwarded = || -> Result<(Topic, Forward), TelephonyError> {
             let topic = Topics::topic(all, &format!("{kind}:{id}"))?;
-            topic.forward_to(all)?.bind();
-            Ok(topic)
+            let forward = topic.forward_to(all)?;
+            Ok((topic, forward))
         };
-        forwarded().inspect_err(|_| index.remove_if(id, |entry| entry.is_none()))
+        forwarded().inspect_err(|_| index.free(id))
     }
 
-    /// Puts a channel where it is looked up, or takes it away. Under the channel's lock.
+    /// Puts a channel where it is looked up, or takes it away: its id stays taken until it is freed. Under
+    /// the channel's lock.
     pub(super) fn index_channel(&self, update: &ChannelUpdate) {
         let new = &update.new;
-        let is_own =
-            |entry: Option<&ChannelSnapshot>| entry.is_some_and(|entry| entry.id() == new.id());
         if new.ended {
-            self.channels.remove_if(new.id(), |_| true);
+            self.channels.hide(new.id());
         } else {
             self.channels.store(new.id(), new);
             self.channels_by_name.store(new.name(), new);
         }
-        let old_name = update.old.as_ref().map(|old| old.name());
-        let is_stale = |name: &&str| new.ended || !name.eq_ignore_ascii_case(new.name());
-        if let Some(name) = old_name.filter(is_stale) {
-            self.channels_by_name.remove_if(name, is_own);
+        let is_stale =
+            |old: &&Arc<ChannelSnapshot>| new.ended || !old.name().eq_ignore_ascii_case(new.name());
+        if let Some(old) = update.old.as_ref().filter(is_stale) {
+            self.channels_by_name.remove(old.name(), old);
         }
     }
 }

@@ -291,11 +291,13 @@ impl RawDelivery {
             return;
         }
         // SAFETY: the caller's deliveries keep the message alive until they are removed
-        let header = unsafe { self.0.as_ref() };
-        let vtable = header.vtable;
-        // From here on nothing of the message is touched, unless ours were the last.
-        if header.deliveries.remove(r as usize) == Removed::Last {
-            // SAFETY: the vtable is of the payload's type; the handle of all deliveries is ours to give up
+        let deliveries = unsafe { &(*self.0.as_ptr()).deliveries };
+        // From here on nothing of the message is touched, unless ours were the last: then its handle is ours.
+        // Nor is anything before: that would bring the line here twice.
+        if deliveries.remove(r as usize) == Removed::Last {
+            // SAFETY: the handle of all deliveries is ours, and keeps the message alive
+            let vtable = unsafe { self.0.as_ref() }.vtable;
+            // SAFETY: the vtable is of the payload's type; the handle is ours to give up
             unsafe { (vtable.release)(self.0) };
         }
     }
