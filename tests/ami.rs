@@ -482,3 +482,50 @@ fn an_event_has_one_name() {
         "Event: x\r\n_Event: y\r\n_PRIVILEGE: z\r\n\r\n"
     );
 }
+
+#[test]
+fn user_event_fields_do_not_pose_as_the_channels() {
+    let (_bus, telephony) = telephony();
+    let channel = telephony.channel("1.1", "PJSIP/alice-1").unwrap();
+    let snapshot = std::sync::Arc::new(channel.current());
+    let data = json!({
+        "Channel": "PJSIP/boss",
+        "uniqueid": "99",
+        "UserEvent": "Other",
+        "TenantId": "boss",
+        "chan2Channel": "PJSIP/boss",
+        "ChannelTalk": "own",
+        "Chanel": "own",
+        "BridgeUniqueid": "own",
+        "Timestamp": 1,
+        "EventList": "start",
+        "message": "x",
+    });
+    let event = UserEvent::<EventObject>::new("x", data).unwrap();
+    let about = event.clone().with(snapshot).unwrap();
+    let message = USER_EVENT.message(about);
+    let hidden = message.render_with(&AMI, &Sanitizer::new("all", |_| true));
+    for (text, channels) in [(lines(&message), 1), (parse(&hidden.unwrap()), 0)] {
+        let count = |key: &str| text.iter().filter(|(own, _)| own == key).count();
+        assert_eq!((count("Channel"), count("Uniqueid")), (channels, channels));
+        assert_eq!(value(&text, "UserEvent"), Some("x"));
+        assert_eq!(value(&text, "_Channel"), Some("PJSIP/boss"));
+        for key in ["_uniqueid", "_UserEvent", "_TenantId", "_chan2Channel"] {
+            assert!(value(&text, key).is_some(), "{key}: {text:?}");
+        }
+        for key in ["ChannelTalk", "Chanel", "BridgeUniqueid"] {
+            assert_eq!(
+                value(&text, key),
+                Some("own"),
+                "the event is about no bridge"
+            );
+        }
+        for key in ["_Timestamp", "_EventList", "_message"] {
+            assert!(value(&text, key).is_some(), "{key}: {text:?}");
+        }
+    }
+    // About nobody, all but its name is free.
+    let text = lines(&USER_EVENT.message(event));
+    assert_eq!(value(&text, "Channel"), Some("PJSIP/boss"));
+    assert_eq!(value(&text, "UserEvent"), Some("x"));
+}

@@ -182,6 +182,27 @@ fn a_sanitizer_is_dropped_before_the_messages_that_it_was_for() {
 }
 
 #[test]
+fn texts_of_sanitizers_that_have_gone_are_not_kept() {
+    let message = NUMBER.message(7);
+    let stays = Sanitizer::new("stays", |_| false);
+    let kept = message.render_with(&TEXT, &stays).unwrap();
+    let plain = message.render(&TEXT).unwrap();
+    let texts: Vec<_> = (0..100)
+        .map(|_| {
+            let client = Sanitizer::new("client", |_| false);
+            Arc::downgrade(&message.render_with(&TEXT, &client).unwrap())
+        })
+        .collect();
+    let alive = texts.iter().filter(|text| text.strong_count() > 0);
+    assert_eq!(alive.count(), 1, "the last one, until there is another one");
+    assert!(Arc::ptr_eq(
+        &kept,
+        &message.render_with(&TEXT, &stays).unwrap()
+    ));
+    assert!(Arc::ptr_eq(&plain, &message.render(&TEXT).unwrap()));
+}
+
+#[test]
 fn a_panic_of_a_formatter_goes_to_who_asked_and_leaves_nothing() {
     static FAILURES: AtomicUsize = AtomicUsize::new(2);
     static FRAGILE: MessageType<u64> = MessageType::with_formats(

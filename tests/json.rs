@@ -34,7 +34,7 @@ impl Object for Held {
     fn snapshot(&self) -> &dyn Any {
         &*self.0
     }
-    fn to_json(&self) -> Value {
+    fn to_json(&self, _: &Rendering<'_>) -> Value {
         json!({ "id": self.0.id })
     }
 }

@@ -162,7 +162,9 @@ impl LegChannel {
             Cause::NoAnswer => "NOANSWER",
             _ => "CONGESTION",
         })?;
-        self.channel.set_hangup(hangup);
+        self.channel
+            .set_state(channel_state(leg.state))
+            .set_hangup(hangup);
         self.channel.end().map_err(fault)?;
         self.tell(&LEG_ENDED, leg)
     }

@@ -9,14 +9,22 @@ use std::fmt::{Display, Write};
 pub static AMI: Format = Format::new("ami");
 
 /// Keys that are not an event's own to use.
-const HEADS: [&str; 4] = ["Event", "Response", "ActionID", "Privilege"];
+const HEADS: [&str; 7] = [
+    "Event",
+    "Response",
+    "ActionID",
+    "Privilege",
+    "EventList",
+    "Message",
+    "Timestamp",
+];
 
 /// Writes one event.
 ///
 /// Control characters, line breaks of Unicode and NUL become spaces in values; in keys they become
 /// underscores, and so do spaces, colons and whatever is not ASCII. So there are as many lines as there
 /// are fields, whatever is in them. Keys that say what the whole is (`Event`, `Response`, `ActionID`,
-/// `Privilege`) get an underscore before them: an event has one name.
+/// `Privilege`, `EventList`, `Message`, `Timestamp`) get an underscore before them: an event has one name.
 ///
 /// ```
 /// use stasis_bus::channels::AmiEvent;

@@ -1,139 +1,22 @@
-//! Bridges: who talks to whom. The live object, what it was like at one moment, and the messages about
-//! it.
+//! Bridges: who talks to whom. The live object, and the messages about it. What it was like at one moment is
+//! in `bridge_snapshot.rs`.
 
+use super::bridge_snapshot::{BridgeSnapshot, VideoMode};
 use super::channel;
 use super::commit::{Live, Publication, Ready, Sent, Step, publish};
 use super::snapshot::ChannelSnapshot;
 use super::telephony::Shared;
 use super::text::text;
 use super::{
-    AmiEvent, BRIDGE_MERGE, BRIDGE_SNAPSHOT, CHANNEL_ENTERED_BRIDGE, CHANNEL_LEFT_BRIDGE,
-    TelephonyError,
+    BRIDGE_MERGE, BRIDGE_SNAPSHOT, CHANNEL_ENTERED_BRIDGE, CHANNEL_LEFT_BRIDGE, TelephonyError,
 };
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{Arc, Weak};
-use crate::{Forward, Subject, Topic, json};
-use serde_json::{Value, json};
+use crate::{Forward, Topic};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::SystemTime;
-
-/// What a bridge was like at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BridgeSnapshot {
-    /// The id by which it is known.
-    pub uniqueid: String,
-    /// How it mixes.
-    pub technology: String,
-    /// What it is for.
-    pub subclass: String,
-    /// Who made it.
-    pub creator: String,
-    /// What its creator calls it.
-    pub name: String,
-    /// The channel whose video is shown, or nothing.
-    pub video_source_id: String,
-    /// The ids of the channels that are in it.
-    pub channels: BTreeSet<String>,
-    /// Features, as bits.
-    pub feature_flags: u32,
-    /// What it can do, as bits; the lowest one: it only holds its channels.
-    pub capabilities: u32,
-    /// How many channels are in it.
-    pub num_channels: usize,
-    /// How many of them are active.
-    pub num_active: usize,
-    /// Whose video is shown.
-    pub video_mode: VideoMode,
-    /// When it was made.
-    pub creation_time: SystemTime,
-    /// Its variables: names and values.
-    pub variables: Vec<(String, String)>,
-}
-
-/// Whose video a bridge shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum VideoMode {
-    /// Nobody's.
-    #[default]
-    None,
-    /// That of one channel.
-    Single,
-    /// That of who talks.
-    Talker,
-    /// Everybody gets the streams that they want.
-    Sfu,
-}
-
-impl VideoMode {
-    /// Its name in JSON and AMI.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Single => "single",
-            Self::Talker => "talker",
-            Self::Sfu => "sfu",
-        }
-    }
-}
-
-/// The bit of `capabilities` that says that a bridge holds its channels, and mixes nothing.
-const HOLDING: u32 = 1;
-
-impl BridgeSnapshot {
-    /// As JSON.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let holds = self.capabilities & HOLDING != 0;
-        let mut value = json!({
-            "id": self.uniqueid,
-            "technology": self.technology,
-            "bridge_type": if holds { "holding" } else { "mixing" },
-            "bridge_class": self.subclass,
-            "creator": self.creator,
-            "name": self.name,
-            "channels": self.channels,
-            "creationtime": json::system_time(self.creation_time),
-            "video_mode": self.video_mode.name(),
-        });
-        if !self.video_source_id.is_empty() {
-            value["video_source_id"] = (*self.video_source_id).into();
-        }
-        if !self.variables.is_empty() {
-            let variables = self.variables.iter().cloned();
-            value["bridgevars"] = variables.collect();
-        }
-        value
-    }
-
-    /// As the lines that AMI has for a bridge, each key begun with `prefix`.
-    pub fn ami_fields(&self, event: AmiEvent, prefix: &str) -> AmiEvent {
-        let known = |text: &str| match text {
-            "" => String::from("<unknown>"),
-            text => text.into(),
-        };
-        let mut event = event
-            .prefixed(prefix, "BridgeUniqueid", &self.uniqueid)
-            .prefixed(prefix, "BridgeType", &self.subclass)
-            .prefixed(prefix, "BridgeTechnology", &self.technology)
-            .prefixed(prefix, "BridgeCreator", known(&self.creator))
-            .prefixed(prefix, "BridgeName", known(&self.name))
-            .prefixed(prefix, "BridgeNumChannels", self.num_channels)
-            .prefixed(prefix, "BridgeVideoSourceMode", self.video_mode.name());
-        if !self.video_source_id.is_empty() {
-            event = event.prefixed(prefix, "BridgeVideoSource", &self.video_source_id);
-        }
-        event
-    }
-
-    /// As a sanitizer sees it: a `bridge`, known by its id, with this snapshot.
-    #[must_use]
-    pub fn subject(&self) -> Subject<'_> {
-        Subject::new("bridge", &self.uniqueid).with_snapshot(self)
-    }
-}
 
 /// A change of a bridge: what its snapshots tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -384,9 +267,9 @@ impl Bridge {
         publish(&shared.topics.bridges, shared.message(&BRIDGE_MERGE, merge))
     }
 
-    /// Publishes that it is no more; nothing follows that, or goes from its topic to that of all. Its channels
-    /// are in no bridge then: each is published as that, and nothing says that it has left. Its id is taken
-    /// until this returns.
+    /// Publishes that it is no more; nothing follows that, or goes from its topic to that of all. Its
+    /// channels are in no bridge then: each is published as that, and nothing says that it has left. Its
+    /// id is taken until this returns.
     ///
     /// # Errors
     /// [`TelephonyError::BridgeEnded`] if it has ended already, and what publish has to say; it has ended
@@ -400,13 +283,6 @@ impl Bridge {
         change: impl Fn(&mut BridgeSnapshot) -> Result<(), TelephonyError>,
     ) -> Result<Publication, TelephonyError> {
         self.inner.change(Beside::Nothing, change, || ())
-    }
-}
-
-impl BridgeSnapshot {
-    pub(super) fn count(&mut self) {
-        self.num_channels = self.channels.len();
-        self.num_active = self.channels.len();
     }
 }
 

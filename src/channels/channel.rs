@@ -357,8 +357,8 @@ impl Channel {
 
     /// Publishes the last snapshot: look-ups do not find the channel any more, and nothing is published
     /// about it after that, or on its topic to that of all. Nobody hears of the end if no snapshot was
-    /// published. It leaves its bridges and its endpoint. Its id is taken until this returns. Does not wait for
-    /// stagings.
+    /// published. It leaves its bridges and its endpoint. Its id is taken until this returns. Does not
+    /// wait for stagings.
     ///
     /// # Errors
     /// [`TelephonyError::ChannelEnded`] if it has ended already, and what publish has to say; it has

@@ -1,12 +1,13 @@
 //! Endpoints: where calls come from and go to. The live object, and what it was like at one moment.
 
 use super::commit::{Live, Publication, Ready, Sent, Step};
+use super::snapshot::hides_channel;
 use super::telephony::Shared;
 use super::{CONTACT_STATE, ENDPOINT_SNAPSHOT, ENDPOINT_STATE, ENDPOINT_UPDATE, TelephonyError};
 use crate::json::Blob;
 use crate::sync::Mutex;
 use crate::sync::unmodelled::Arc;
-use crate::{Forward, MessageType, Subject, Topic};
+use crate::{Forward, MessageType, Rendering, Subject, Topic};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -58,14 +59,25 @@ impl EndpointSnapshot {
         self.channel_ids.len()
     }
 
-    /// As JSON.
+    /// As JSON, with all of it. A message that is rendered has the same without the channels that its
+    /// sanitizer leaves out.
     #[must_use]
     pub fn to_json(&self) -> Value {
+        self.json_without(|_| false)
+    }
+
+    /// As JSON, without the channels that are to be left out. The endpoint itself never is.
+    pub(super) fn rendered(&self, rendering: &Rendering<'_>) -> Value {
+        self.json_without(|id| hides_channel(rendering, id))
+    }
+
+    fn json_without(&self, is_hidden: impl Fn(&str) -> bool) -> Value {
+        let channel_ids = self.channel_ids.iter().filter(|id| !is_hidden(id));
         let mut value = json!({
             "technology": self.technology,
             "resource": self.resource,
             "state": self.state.name(),
-            "channel_ids": self.channel_ids,
+            "channel_ids": channel_ids.collect::<Vec<_>>(),
         });
         if let Some(max_channels) = self.max_channels {
             value["max_channels"] = max_channels.into();

@@ -5,6 +5,7 @@
 
 use super::TelephonyError;
 use super::bridge::{self, Beside, Bridge};
+use super::bridge_snapshot::BridgeSnapshot;
 use super::channel::{self, Channel};
 use super::commit::{Publication, Sent, Unheard};
 use super::endpoint::Endpoint;
@@ -37,7 +38,7 @@ impl Bridge {
         }
         let snapshot = channel.snapshot_or_current();
         let has_joined = Cell::new(true);
-        let change = |bridge: &mut bridge::BridgeSnapshot| {
+        let change = |bridge: &mut BridgeSnapshot| {
             if !bridge.channels.insert(snapshot.id().into()) {
                 return Err(TelephonyError::AlreadyInBridge);
             }
@@ -101,7 +102,7 @@ impl bridge::Inner {
         channel: &channel::Inner,
         snapshot: &Arc<ChannelSnapshot>,
     ) -> Result<Publication, TelephonyError> {
-        let change = |bridge: &mut bridge::BridgeSnapshot| {
+        let change = |bridge: &mut BridgeSnapshot| {
             if !bridge.channels.remove(snapshot.id()) {
                 return Err(TelephonyError::NotInBridge);
             }
@@ -114,7 +115,7 @@ impl bridge::Inner {
     /// Ends it, and lets its channels out. Nothing follows its end, so nobody is told that they left: they
     /// are published as being in no bridge.
     pub(super) fn end(&self) -> Result<(), TelephonyError> {
-        let change = |bridge: &mut bridge::BridgeSnapshot| {
+        let change = |bridge: &mut BridgeSnapshot| {
             bridge.channels.clear();
             bridge.count();
             Ok(())

@@ -30,6 +30,7 @@
 
 mod ami;
 mod bridge;
+mod bridge_snapshot;
 mod channel;
 mod commit;
 mod dial;
@@ -48,7 +49,8 @@ pub mod types;
 mod user_event;
 
 pub use ami::{AMI, AmiEvent};
-pub use bridge::{Bridge, BridgeBlob, BridgeMerge, BridgeSnapshot, BridgeUpdate, VideoMode};
+pub use bridge::{Bridge, BridgeBlob, BridgeMerge, BridgeUpdate};
+pub use bridge_snapshot::{BridgeSnapshot, VideoMode};
 pub use channel::{Channel, Staging};
 pub use commit::Publication;
 pub use dial::Dial;

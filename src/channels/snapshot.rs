@@ -146,6 +146,29 @@ impl ChannelSnapshot {
 
     /// As the lines that AMI has for a channel, each key begun with `prefix`.
     pub fn ami_fields(&self, event: AmiEvent, prefix: &str) -> AmiEvent {
+        self.ami_without(event, prefix, |_| false)
+    }
+
+    /// The same, or none of it if the channel is to be left out. It says to which channel this one is linked
+    /// if that is not.
+    pub(super) fn ami_rendered(
+        &self,
+        event: AmiEvent,
+        prefix: &str,
+        rendering: &Rendering<'_>,
+    ) -> AmiEvent {
+        if rendering.leaves_out(&self.subject()) {
+            return event;
+        }
+        self.ami_without(event, prefix, |id| hides_channel(rendering, id))
+    }
+
+    fn ami_without(
+        &self,
+        event: AmiEvent,
+        prefix: &str,
+        is_hidden: impl Fn(&str) -> bool,
+    ) -> AmiEvent {
         let known = |text: &str| match text {
             "" => String::from("<unknown>"),
             text => text.into(),
@@ -163,8 +186,11 @@ impl ChannelSnapshot {
             .prefixed(prefix, "Context", &self.dialplan.context)
             .prefixed(prefix, "Exten", &self.dialplan.extension)
             .prefixed(prefix, "Priority", self.dialplan.priority)
-            .prefixed(prefix, "Uniqueid", self.id())
-            .prefixed(prefix, "Linkedid", &self.peer.linkedid);
+            .prefixed(prefix, "Uniqueid", self.id());
+        let linkedid = &self.peer.linkedid;
+        if linkedid == self.id() || !is_hidden(linkedid) {
+            event = event.prefixed(prefix, "Linkedid", linkedid);
+        }
         if !self.base.tenantid.is_empty() {
             event = event.prefixed(prefix, "TenantId", &self.base.tenantid);
         }
@@ -186,9 +212,34 @@ impl ChannelSnapshot {
     }
 }
 
+/// True if a channel of which nothing but the id is known is to be left out.
+pub(super) fn hides_channel(rendering: &Rendering<'_>, id: &str) -> bool {
+    rendering.leaves_out(&Subject::new("channel", id))
+}
+
 fn name_and_number(name: &str, number: &str) -> Value {
     json!({ "name": name, "number": number })
 }
+
+/// The lines that AMI may have for a channel.
+pub(super) const AMI_KEYS: [&str; 16] = [
+    "Channel",
+    "ChannelState",
+    "ChannelStateDesc",
+    "CallerIDNum",
+    "CallerIDName",
+    "ConnectedLineNum",
+    "ConnectedLineName",
+    "Language",
+    "AccountCode",
+    "Context",
+    "Exten",
+    "Priority",
+    "Uniqueid",
+    "Linkedid",
+    "TenantId",
+    "ChanVariable",
+];
 
 /// A change of a channel: what its snapshots tell. The first has no `old`, the last has `new.ended`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! What ties the objects of telephony to a bus: the topics of all channels, bridges and endpoints, and
 //! the look-up tables.
 
-use super::bridge::{Bridge, BridgeSnapshot};
+use super::bridge::Bridge;
+use super::bridge_snapshot::BridgeSnapshot;
 use super::channel::Channel;
 use super::commit::publish;
 use super::endpoint::{Endpoint, EndpointSnapshot};

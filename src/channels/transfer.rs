@@ -1,6 +1,6 @@
 //! Transfers: a channel hands its call on. They are published on the topic of all bridges.
 
-use super::bridge::BridgeSnapshot;
+use super::bridge_snapshot::BridgeSnapshot;
 use super::commit::publish;
 use super::snapshot::ChannelSnapshot;
 use super::telephony::Telephony;

@@ -1,9 +1,9 @@
 //! User events about channels, bridges and endpoints.
 
-use super::bridge::BridgeSnapshot;
+use super::bridge_snapshot::{self, BridgeSnapshot};
 use super::channel::Channel;
 use super::endpoint::EndpointSnapshot;
-use super::snapshot::ChannelSnapshot;
+use super::snapshot::{self, ChannelSnapshot};
 use super::telephony::Telephony;
 use super::{AmiEvent, TelephonyError, USER_EVENT};
 use crate::Rendering;
@@ -66,17 +66,18 @@ impl Object for EventObject {
         }
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(&self, rendering: &Rendering<'_>) -> Value {
         match self {
             Self::Channel(channel) => channel.to_json(),
-            Self::Bridge(bridge) => bridge.to_json(),
-            Self::Endpoint(endpoint) => endpoint.to_json(),
+            Self::Bridge(bridge) => bridge.json_rendered(rendering),
+            Self::Endpoint(endpoint) => endpoint.rendered(rendering),
         }
     }
 }
 
-/// The event's own fields, then its objects: channels and bridges with their lines, the second one of a
-/// kind and those after it with their number before each key. Endpoints are not in it.
+/// Its objects, channels and bridges with their lines, the second one of a kind and those after it with their
+/// number before each key; endpoints are not in it. Then its name, and its data, whose keys get an underscore
+/// before them if they are those of lines above.
 pub(super) fn ami(event: &UserEvent<EventObject>, rendering: &Rendering<'_>) -> Option<String> {
     let mut text = AmiEvent::new("UserEvent");
     let (mut channels, mut bridges) = (0_usize, 0_usize);
@@ -88,11 +89,11 @@ pub(super) fn ami(event: &UserEvent<EventObject>, rendering: &Rendering<'_>) -> 
         match object {
             EventObject::Channel(channel) => {
                 channels += 1;
-                text = channel.ami_fields(text, &prefix("Chan", channels));
+                text = channel.ami_rendered(text, &prefix("Chan", channels), rendering);
             }
             EventObject::Bridge(bridge) => {
                 bridges += 1;
-                text = bridge.ami_fields(text, &prefix("Bridge", bridges));
+                text = bridge.ami_rendered(text, &prefix("Bridge", bridges), rendering);
             }
             EventObject::Endpoint(_) => {}
         }
@@ -100,12 +101,32 @@ pub(super) fn ami(event: &UserEvent<EventObject>, rendering: &Rendering<'_>) -> 
     text = text.field("UserEvent", event.name());
     let fields = event.data().as_object();
     for (key, value) in fields.into_iter().flatten() {
+        let marked = if is_own(event, key) { "_" } else { "" };
         text = match value {
-            Value::String(value) => text.field(key, value),
-            value => text.field(key, value),
+            Value::String(value) => text.prefixed(marked, key, value),
+            value => text.prefixed(marked, key, value),
         };
     }
     Some(text.finish())
+}
+
+/// True if a line with that key would be read as one of the event's own: its name, or what a channel or a
+/// bridge is like, whether a sanitizer leaves that out or not.
+fn is_own(event: &UserEvent<EventObject>, key: &str) -> bool {
+    let is_about = |kind: &str| event.objects().iter().any(|object| object.kind() == kind);
+    key.eq_ignore_ascii_case("UserEvent")
+        || is_about("channel") && is_line_of("Chan", &snapshot::AMI_KEYS, key)
+        || is_about("bridge") && is_line_of("Bridge", &bridge_snapshot::AMI_KEYS, key)
+}
+
+/// True if it is one of those keys, or the kind, a number, and one of them.
+fn is_line_of(kind: &str, keys: &[&str], key: &str) -> bool {
+    let is_one = |key: &str| keys.iter().any(|own| own.eq_ignore_ascii_case(key));
+    let numbered = key.split_at_checked(kind.len()).and_then(|(head, tail)| {
+        let rest = tail.trim_start_matches(|c: char| c.is_ascii_digit());
+        (head.eq_ignore_ascii_case(kind) && rest.len() < tail.len()).then_some(rest)
+    });
+    is_one(key) || numbered.is_some_and(is_one)
 }
 
 fn prefix(kind: &str, number: usize) -> String {

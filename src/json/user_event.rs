@@ -16,8 +16,8 @@ pub trait Object: Any {
     /// What it is like, for sanitizers: see [`Subject::snapshot`].
     fn snapshot(&self) -> &dyn Any;
 
-    /// Its JSON.
-    fn to_json(&self) -> Value;
+    /// Its JSON, without what is to be left out of it. That the object itself is not, was asked before.
+    fn to_json(&self, rendering: &Rendering<'_>) -> Value;
 }
 
 /// An event with a name of its own, JSON, and snapshots of the objects that it is about.
@@ -29,7 +29,7 @@ pub trait Object: Any {
 ///
 /// ```
 /// use serde_json::{Value, json};
-/// use stasis_bus::MessageType;
+/// use stasis_bus::{MessageType, Rendering};
 /// use stasis_bus::json::{JSON, Object, UserEvent, formatter};
 /// use std::any::Any;
 ///
@@ -39,7 +39,7 @@ pub trait Object: Any {
 ///     fn kind(&self) -> &str { "door" }
 ///     fn id(&self) -> &str { self.0 }
 ///     fn snapshot(&self) -> &dyn Any { self }
-///     fn to_json(&self) -> Value { json!({ "id": self.0 }) }
+///     fn to_json(&self, _: &Rendering<'_>) -> Value { json!({ "id": self.0 }) }
 /// }
 ///
 /// static USER_EVENT: MessageType<UserEvent<Door>> =
@@ -139,7 +139,7 @@ impl<O: Object> ToJson for UserEvent<O> {
                 .entry(object.kind())
                 .or_insert_with(|| Vec::<Value>::new().into());
             if let Value::Array(list) = list {
-                list.push(object.to_json());
+                list.push(object.to_json(rendering));
             }
         }
         Some(Value::Object(fields))

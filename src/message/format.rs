@@ -3,7 +3,7 @@
 
 use super::Message;
 use crate::sync::Mutex;
-use crate::sync::unmodelled::{Arc, OnceLock, RwLock};
+use crate::sync::unmodelled::{Arc, OnceLock, RwLock, Weak};
 use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -166,7 +166,12 @@ impl<'a> Rendering<'a> {
 /// to be left out.
 ///
 /// Clones are the same sanitizer; two that were made are two, and their texts are kept apart. So make one for
-/// each audience, not one for each text.
+/// each audience, not one for each text. When the last clone has gone, messages let go of its texts as they
+/// get others.
+///
+/// It may be asked for one and the same object with its snapshot in one place, and by kind and id alone in
+/// another, where no more is known: the channels in a bridge are such. Who decides by the snapshot must know
+/// by the id as well what to say then.
 ///
 /// ```
 /// use stasis_bus::{Format, Formatter, MessageType, Sanitizer, Subject};
@@ -190,6 +195,8 @@ pub struct Sanitizer {
     name: Arc<str>,
     id: u64,
     leaves_out: Arc<dyn Fn(&Subject<'_>) -> bool + Send + Sync>,
+    /// What clones have in common.
+    identity: Arc<()>,
 }
 
 impl Sanitizer {
@@ -203,6 +210,7 @@ impl Sanitizer {
             name: name.into().into(),
             id: take_number(&SANITIZERS),
             leaves_out: Arc::new(leaves_out),
+            identity: Arc::new(()),
         }
     }
 
@@ -226,7 +234,7 @@ impl fmt::Debug for Sanitizer {
 }
 
 /// An object that a text may speak of, as a [`Sanitizer`] sees it: of what kind, which one, and what it is
-/// like, if that is known.
+/// like, if that is known. Where a text has no more than the id of an object, it is not.
 ///
 /// ```
 /// use stasis_bus::Subject;
@@ -311,7 +319,8 @@ impl<T: 'static> Render for Formatters<T> {
     }
 }
 
-/// The texts of one message so far. No user code runs under the lock.
+/// The texts of one message so far, those of sanitizers that have gone excepted. No user code runs under the
+/// lock.
 pub(super) struct Renderings(Mutex<Vec<Rendered>>);
 
 /// What was made of a message, in what format, and for whom.
@@ -319,7 +328,16 @@ struct Rendered {
     format: u32,
     /// 0 for none.
     sanitizer: u64,
+    /// Nobody asks for it again once the sanitizer has gone.
+    identity: Option<Weak<()>>,
     text: Option<Arc<str>>,
+}
+
+impl Rendered {
+    fn may_be_asked_for(&self) -> bool {
+        let identity = self.identity.as_ref();
+        identity.is_none_or(|identity| identity.strong_count() > 0)
+    }
 }
 
 impl Renderings {
@@ -335,6 +353,7 @@ impl Renderings {
     fn keep(&self, new: Rendered) -> Option<Arc<str>> {
         let mut all = self.0.lock();
         find(&all, new.format, new.sanitizer).unwrap_or_else(|| {
+            all.retain(Rendered::may_be_asked_for);
             let text = new.text.clone();
             all.push(new);
             text
@@ -401,6 +420,7 @@ impl Message {
         renderings.keep(Rendered {
             format: id,
             sanitizer: sanitizer_id,
+            identity: sanitizer.map(|sanitizer| Arc::downgrade(&sanitizer.identity)),
             text: text.map(Arc::from),
         })
     }

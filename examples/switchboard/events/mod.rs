@@ -123,22 +123,17 @@ impl House {
     /// Gives whoever comes a thread.
     fn welcome(self: &Arc<House>, stream: TcpStream, peer: SocketAddr) -> Option<JoinHandle<()>> {
         let out = Arc::new(Out::new(stream, Arc::clone(self)).ok()?);
-        // Relaxed: it counts, and orders nothing.
-        if self.clients.load(Ordering::Relaxed) >= MAX_CLIENTS {
+        let Some(place) = Place::take(self) else {
             // It goes into the socket's buffer, which is empty.
             out.error("there are too many clients", None);
             return None;
-        }
-        self.clients.fetch_add(1, Ordering::Relaxed);
+        };
         let house = Arc::clone(self);
         let name = format!("events {peer}");
         let spawned = thread::Builder::new().name(name.clone()).spawn(move || {
+            let _place = place;
             session::run(&house, &out, &name);
-            house.clients.fetch_sub(1, Ordering::Relaxed);
         });
-        if spawned.is_err() {
-            self.clients.fetch_sub(1, Ordering::Relaxed);
-        }
         spawned.ok()
     }
 
@@ -170,6 +165,29 @@ impl House {
     fn is_overdue(&self) -> bool {
         let deadline = self.deadline.get();
         deadline.is_some_and(|deadline| *deadline <= Instant::now())
+    }
+}
+
+/// One of the places that there are for clients. It is free again when this is dropped, whatever became of the
+/// client.
+struct Place(Arc<House>);
+
+impl Place {
+    /// Only who lets in takes one.
+    fn take(house: &Arc<House>) -> Option<Place> {
+        // Relaxed: it counts, and orders nothing.
+        if house.clients.load(Ordering::Relaxed) >= MAX_CLIENTS {
+            return None;
+        }
+        house.clients.fetch_add(1, Ordering::Relaxed);
+        Some(Place(Arc::clone(house)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Relaxed: as above.
+        self.0.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

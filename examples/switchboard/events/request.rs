@@ -8,6 +8,9 @@
 //! | `Action: Ping` | is answered |
 //! | `Action: Logoff` | the end |
 //!
+//! After a wrong line the next login is refused, as it may have been a filter, and what was asked for is
+//! forgotten: nobody who makes a mistake gets more than they asked for.
+//!
 //! Keys, actions and names of events are alike in both cases of their letters. Empty lines are nothing.
 
 use super::filter::Filter;

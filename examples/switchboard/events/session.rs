@@ -13,6 +13,8 @@ use super::out::Out;
 use super::request::{QUEUE, Request};
 use super::{House, pump};
 
+/// Who has not logged in by then makes way for others.
+const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 /// Who sends more wrong lines than this does not want to talk.
 const MAX_FAULTS: u32 = 64;
 /// So long after the last event is read what a client has sent: a socket that is closed over unread bytes takes
@@ -27,6 +29,8 @@ struct Session<'a> {
     name: &'a str,
     queue: usize,
     filters: Filters,
+    /// A line before the login was wrong, so what the client wants to get is not known.
+    is_in_doubt: bool,
     /// Once it has logged in.
     pump: Option<JoinHandle<()>>,
     /// Lines that it has sent.
@@ -49,6 +53,7 @@ pub(super) fn run(house: &Arc<House>, out: &Arc<Out>, name: &str) {
         name,
         queue: QUEUE,
         filters: Filters::default(),
+        is_in_doubt: false,
         pump: None,
         lines: 0,
         faults: 0,
@@ -71,6 +76,7 @@ impl Session<'_> {
         self.out
             .write(&AmiEvent::new("Welcome").field("Queue", self.queue).finish());
         let mut lines = Lines::default();
+        let deadline = Instant::now() + LOGIN_DEADLINE;
         while !self.out.is_closed() && !self.out.is_finished() {
             if self.house.is_closing() {
                 if self.pump.is_none() {
@@ -79,6 +85,10 @@ impl Session<'_> {
                 if self.house.is_overdue() {
                     return self.out.close();
                 }
+            }
+            if self.pump.is_none() && Instant::now() >= deadline {
+                self.out.error("it took too long to log in", None);
+                return self.out.close();
             }
             let stay = match lines.next(self.out.stream()) {
                 Input::Nothing => Stay::On,
@@ -111,7 +121,10 @@ impl Session<'_> {
                 return Stay::Over;
             }
             Ok(_) if self.pump.is_some() => Err("that is said before Action: Login".into()),
-            Ok(Request::Login) => self.log_in(),
+            Ok(Request::Login) => match self.begin() {
+                Ok(()) => return Stay::On,
+                Err(reason) => return self.complain(&reason),
+            },
             Ok(Request::Queue(queue)) => {
                 self.queue = queue;
                 Ok(())
@@ -130,7 +143,21 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The events begin. There is a thread for them before there is a subscription, which must not be lost.
+    /// The events begin, unless a line before was wrong: whoever made a mistake in a filter would get
+    /// everything else. What was asked for is forgotten then, and can be said again.
+    fn begin(&mut self) -> Result<(), String> {
+        if !self.is_in_doubt {
+            let done = self.log_in();
+            self.is_in_doubt = done.is_err();
+            return done;
+        }
+        self.is_in_doubt = false;
+        self.queue = QUEUE;
+        self.filters = Filters::default();
+        Err("a line before was wrong: say the filters and the queue again".into())
+    }
+
+    /// There is a thread for them before there is a subscription, which must not be lost.
     fn log_in(&mut self) -> Result<(), String> {
         let (hand_over, receivers) = mpsc::channel();
         let (out, sender) = (Arc::clone(self.out), self.house.sender.clone());
@@ -151,8 +178,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// A line was wrong.
+    /// A line was wrong; it may have been a filter.
     fn fault(&mut self, reason: &str) -> Stay {
+        self.is_in_doubt = true;
+        self.complain(reason)
+    }
+
+    fn complain(&mut self, reason: &str) -> Stay {
         self.faults += 1;
         self.out.error(reason, Some(self.lines));
         if self.faults < MAX_FAULTS {

@@ -352,6 +352,10 @@ fn wrong_input_is_answered_and_harms_nobody() {
         let error = wrong.until("Error").pop().expect("an error");
         assert_eq!(error.get("Reason"), reason);
     }
+    // One of them might have been a filter.
+    wrong.say("Action: Login");
+    let error = wrong.until("Error").pop().expect("an error");
+    assert_eq!(error.number("Line"), 8);
     wrong.log_in_late();
     party.calls(1..=5);
 
@@ -386,6 +390,64 @@ impl Guest {
     fn log_in_late(&mut self) {
         self.say("Action: Login");
         assert_eq!(self.until("LoggedIn").len(), 1);
+    }
+}
+
+#[test]
+fn a_wrong_filter_does_not_open_the_stream() {
+    let mut party = Party::new("typo");
+    let wrong = [
+        "Filter: Chanel=SIP/b*",
+        "Filter: Hangups",
+        "Queue: many",
+        "Fliter: Hangup",
+    ];
+    let mut guests = wrong.map(|line| {
+        let mut guest = Guest::new(party.addr);
+        guest.until("Welcome");
+        // All at once, as who does not wait for answers does.
+        guest.send(format!("Queue: 7\nFilter: VarSet\n{line}\nAction: Login\n").as_bytes());
+        for number in [3, 4] {
+            let error = guest.next().expect("an error");
+            assert_eq!((error.name(), error.number("Line")), ("Error", number));
+        }
+        guest
+    });
+    party.calls(1..=2);
+    for guest in &mut guests {
+        // Nothing came, and what was asked for before is forgotten.
+        guest.say("Filter: Hangup");
+        guest.say("Action: Login");
+        let answer = guest.next().expect("an answer");
+        assert_eq!((answer.name(), answer.number("Queue")), ("LoggedIn", 1024));
+    }
+    party.calls(3..=3);
+    let totals = party.finish();
+    let hangup = [("Hangup".to_owned(), "0.3".to_owned())];
+    for guest in &mut guests {
+        assert_eq!(told(&split(guest.rest()).0), hangup);
+    }
+    assert_eq!(totals.events.clients, 4);
+}
+
+#[test]
+fn who_does_not_log_in_makes_way() {
+    let mut party = Party::new("idle");
+    let mut reader = Guest::logged_in(party.addr, &[]);
+    let mut idle: Vec<_> = (0..63).map(|_| Guest::new(party.addr)).collect();
+    idle.iter_mut().for_each(|guest| {
+        guest.until("Welcome");
+    });
+    for guest in &mut idle {
+        let error = guest.next().expect("an error");
+        assert_eq!(error.get("Reason"), "it took too long to log in");
+        assert!(guest.rest().is_empty());
+    }
+    let mut late = Guest::logged_in(party.addr, &[]);
+    party.calls(1..=1);
+    party.finish();
+    for guest in [&mut reader, &mut late] {
+        assert_eq!(told(&split(guest.rest()).0), Party::events(1..=1));
     }
 }
 

@@ -2,17 +2,13 @@
 //! about.
 
 use super::{event, put, text};
-use crate::Rendering;
 use crate::channels::{
     AmiEvent, AttendedTransfer, BlindTransfer, BridgeBlob, BridgeMerge, BridgeSnapshot,
     ChannelSnapshot, Destination, TransferLeg,
 };
 use crate::sync::unmodelled::Arc;
+use crate::{Rendering, Subject};
 use serde_json::Value;
-
-fn bridge_json(bridge: &BridgeSnapshot, rendering: &Rendering<'_>) -> Option<Value> {
-    (!rendering.leaves_out(&bridge.subject())).then(|| bridge.to_json())
-}
 
 fn optional_channel(
     channel: Option<&Arc<ChannelSnapshot>>,
@@ -25,20 +21,16 @@ fn optional_bridge(
     bridge: Option<&Arc<BridgeSnapshot>>,
     rendering: &Rendering<'_>,
 ) -> Option<Value> {
-    bridge_json(bridge?, rendering)
+    bridge?.rendered(rendering)
 }
 
 pub(super) fn merge(merge: &BridgeMerge, rendering: &Rendering<'_>) -> Option<String> {
     let mut fields = event("BridgeMerged", rendering);
-    put(
-        &mut fields,
-        "bridge",
-        Some(bridge_json(&merge.to, rendering)?),
-    );
+    put(&mut fields, "bridge", Some(merge.to.rendered(rendering)?));
     put(
         &mut fields,
         "bridge_from",
-        Some(bridge_json(&merge.from, rendering)?),
+        Some(merge.from.rendered(rendering)?),
     );
     text(Some(fields))
 }
@@ -50,7 +42,7 @@ fn passage(kind: &str, blob: &BridgeBlob, rendering: &Rendering<'_>) -> Option<S
     put(
         &mut fields,
         "bridge",
-        Some(bridge_json(&blob.bridge, rendering)?),
+        Some(blob.bridge.rendered(rendering)?),
     );
     text(Some(fields))
 }
@@ -108,7 +100,10 @@ pub(super) fn attended(transfer: &AttendedTransfer, rendering: &Rendering<'_>) -
     );
     match &transfer.destination {
         Destination::Fail => {}
-        Destination::Bridge(id) => put("destination_bridge", Some((**id).into())),
+        Destination::Bridge(id) => {
+            let is_seen = !hides_bridge(rendering, id);
+            put("destination_bridge", is_seen.then(|| (**id).into()));
+        }
         Destination::App(app) => put("destination_application", Some((**app).into())),
         Destination::LocalApp { app, locals } => {
             put("destination_application", Some((**app).into()));
@@ -125,10 +120,7 @@ pub(super) fn attended(transfer: &AttendedTransfer, rendering: &Rendering<'_>) -
         }
         Destination::ThreeWay { channel, bridge } => {
             put("destination_threeway_channel", channel.rendered(rendering));
-            put(
-                "destination_threeway_bridge",
-                bridge_json(bridge, rendering),
-            );
+            put("destination_threeway_bridge", bridge.rendered(rendering));
         }
     }
     text(Some(fields))
@@ -152,10 +144,8 @@ fn channel_ami(
     rendering: &Rendering<'_>,
 ) -> AmiEvent {
     match channel {
-        Some(channel) if !rendering.leaves_out(&channel.subject()) => {
-            channel.ami_fields(event, prefix)
-        }
-        _ => event,
+        Some(channel) => channel.ami_rendered(event, prefix, rendering),
+        None => event,
     }
 }
 
@@ -166,10 +156,8 @@ fn bridge_ami(
     rendering: &Rendering<'_>,
 ) -> AmiEvent {
     match bridge {
-        Some(bridge) if !rendering.leaves_out(&bridge.subject()) => {
-            bridge.ami_fields(event, prefix)
-        }
-        _ => event,
+        Some(bridge) => bridge.ami_rendered(event, prefix, rendering),
+        None => event,
     }
 }
 
@@ -182,7 +170,8 @@ pub(super) fn blind_ami(transfer: &BlindTransfer, rendering: &Rendering<'_>) -> 
         return None;
     }
     let event = AmiEvent::new("BlindTransfer").field("Result", transfer.result.name());
-    let event = transfer.transferer.ami_fields(event, "Transferer");
+    let transferer = Some(&transfer.transferer);
+    let event = channel_ami(event, transferer, "Transferer", rendering);
     let transferee = transfer.transferee.as_ref();
     let event = channel_ami(event, transferee, "Transferee", rendering);
     let event = bridge_ami(event, transfer.bridge.as_ref(), "", rendering)
@@ -198,9 +187,8 @@ fn leg_ami(
     prefix: &str,
     rendering: &Rendering<'_>,
 ) -> AmiEvent {
-    let event = leg
-        .channel
-        .ami_fields(event, &format!("{prefix}Transferer"));
+    let transferer = format!("{prefix}Transferer");
+    let event = channel_ami(event, Some(&leg.channel), &transferer, rendering);
     bridge_ami(event, leg.bridge.as_ref(), prefix, rendering)
 }
 
@@ -220,11 +208,20 @@ pub(super) fn attended_ami(
     let transferee = transfer.transferee.as_ref();
     let event = channel_ami(event, transferee, "Transferee", rendering);
     let event = channel_ami(event, transfer.target.as_ref(), "TransferTarget", rendering);
-    let event = match &transfer.destination {
+    Some(destination_ami(event, &transfer.destination, rendering).finish())
+}
+
+fn destination_ami(
+    event: AmiEvent,
+    destination: &Destination,
+    rendering: &Rendering<'_>,
+) -> AmiEvent {
+    match destination {
         Destination::Fail => event.field("DestType", "Fail"),
-        Destination::Bridge(id) => event
-            .field("DestType", "Bridge")
-            .field("DestBridgeUniqueid", id),
+        Destination::Bridge(id) => event.field("DestType", "Bridge").optional(
+            "DestBridgeUniqueid",
+            (!hides_bridge(rendering, id)).then_some(id),
+        ),
         Destination::App(app) => event.field("DestType", "App").field("DestApp", app),
         Destination::LocalApp { app, locals } => {
             let event = event.field("DestType", "App").field("DestApp", app);
@@ -233,12 +230,20 @@ pub(super) fn attended_ami(
         Destination::Link { locals } => {
             locals_ami(event.field("DestType", "Link"), locals, rendering)
         }
-        Destination::ThreeWay { channel, bridge } => event
-            .field("DestType", "Threeway")
-            .field("DestBridgeUniqueid", &bridge.uniqueid)
-            .field("DestTransfererChannel", channel.name()),
-    };
-    Some(event.finish())
+        Destination::ThreeWay { channel, bridge } => {
+            let bridge = Some(bridge).filter(|it| !rendering.leaves_out(&it.subject()));
+            let channel = Some(channel).filter(|it| !rendering.leaves_out(&it.subject()));
+            event
+                .field("DestType", "Threeway")
+                .optional("DestBridgeUniqueid", bridge.map(|it| &it.uniqueid))
+                .optional("DestTransfererChannel", channel.map(|it| it.name()))
+        }
+    }
+}
+
+/// True if a bridge of which nothing but the id is known is to be left out.
+fn hides_bridge(rendering: &Rendering<'_>, id: &str) -> bool {
+    rendering.leaves_out(&Subject::new("bridge", id))
 }
 
 fn locals_ami(

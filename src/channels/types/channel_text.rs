@@ -88,7 +88,7 @@ pub(super) fn transfer_request(blob: &ChannelBlob, rendering: &Rendering<'_>) ->
 fn about_ami(name: &str, blob: &ChannelBlob, rendering: &Rendering<'_>) -> Option<AmiEvent> {
     let channel = blob.snapshot()?;
     let is_seen = !rendering.leaves_out(&channel.subject());
-    is_seen.then(|| channel.ami_fields(AmiEvent::new(name), ""))
+    is_seen.then(|| channel.ami_rendered(AmiEvent::new(name), "", rendering))
 }
 
 /// A global variable is set on a channel called `none`.

@@ -15,14 +15,14 @@ pub static ENDPOINT_SNAPSHOT: MessageType<Arc<EndpointSnapshot>> =
 pub static ENDPOINT_UPDATE: MessageType<EndpointUpdate> = MessageType::new("endpoint_update");
 
 /// An endpoint's registration has changed. JSON: `PeerStatusChange`; AMI: `PeerStatus`. No sanitizer
-/// leaves the endpoint out.
+/// leaves the endpoint out, but the ids of its channels may be.
 pub static ENDPOINT_STATE: MessageType<EndpointBlob> = MessageType::with_formats(
     "ast_endpoint_state_type",
     &[json_by(state), ami_by(state_ami)],
 );
 
 /// A contact of an endpoint has changed. JSON: `ContactStatusChange`; AMI: `ContactStatus`. No sanitizer
-/// leaves the endpoint out.
+/// leaves the endpoint out, but the ids of its channels may be.
 pub static CONTACT_STATE: MessageType<EndpointBlob> = MessageType::with_formats(
     "ast_endpoint_contact_state_type",
     &[json_by(contact), ami_by(contact_ami)],
@@ -37,7 +37,7 @@ fn about(
     keys: &[&str],
 ) -> Option<String> {
     let mut fields = event(kind, rendering);
-    fields.insert("endpoint".into(), blob.snapshot()?.to_json());
+    fields.insert("endpoint".into(), blob.snapshot()?.rendered(rendering));
     let mut details = Map::new();
     copy(&mut details, blob.data(), keys);
     fields.insert(key.into(), Value::Object(details));
