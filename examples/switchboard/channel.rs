@@ -12,7 +12,7 @@ use stasis_bus::channels::{
     AMI, AmiEvent, CHANNEL_VARSET, Caller, Channel, ChannelSnapshot, ChannelState, Dial, Dialplan,
     Hangup, MAX_ID_LEN, Publication, Telephony,
 };
-use stasis_bus::{Formatter, Message, MessageType, Rendering};
+use stasis_bus::{Formatter, Message, MessageType, Rendering, Topic};
 
 use crate::snapshot::{Cause, LegSnapshot, LegState};
 
@@ -121,7 +121,7 @@ impl LegChannel {
             LegState::Ringing => "Ringing",
             LegState::Answered => ANSWER,
             LegState::Up => WAIT,
-            LegState::Ended(cause) => return self.end(cause, leg),
+            LegState::Ended(cause) => return self.end(telephony, cause, leg),
         };
         self.channel.set_state(channel_state(leg.state));
         self.channel.set_dialplan(Dialplan {
@@ -143,14 +143,14 @@ impl LegChannel {
             _ => {}
         }
         let call_id = (leg.state == LegState::Arrived).then(|| leg.call_id.clone());
-        self.tell(&LEG_CHANGED, leg)?;
+        self.tell(self.channel.topic(), &LEG_CHANGED, leg)?;
         match call_id {
             Some(call_id) => self.channel.set_variable(CALL_ID, &*call_id).map_err(fault),
             None => Ok(()),
         }
     }
 
-    fn end(&mut self, cause: Cause, leg: LegSnapshot) -> Result<(), Fault> {
+    fn end(&mut self, telephony: &Telephony, cause: Cause, leg: LegSnapshot) -> Result<(), Fault> {
         let hangup = hangup(cause);
         if let Cause::HungUp | Cause::Cancelled = cause {
             self.channel
@@ -166,7 +166,8 @@ impl LegChannel {
             .set_state(channel_state(leg.state))
             .set_hangup(hangup);
         self.channel.end().map_err(fault)?;
-        self.tell(&LEG_ENDED, leg)
+        // The topic of a channel that has ended leads nowhere.
+        self.tell(telephony.channel_topic_all(), &LEG_ENDED, leg)
     }
 
     /// Ends the dial, if there is one.
@@ -178,13 +179,17 @@ impl LegChannel {
     }
 
     /// The leg's own snapshot, with that of the channel which was published last.
-    fn tell(&self, kind: &MessageType<LegChange>, leg: LegSnapshot) -> Result<(), Fault> {
+    fn tell(
+        &self,
+        topic: &Topic,
+        kind: &MessageType<LegChange>,
+        leg: LegSnapshot,
+    ) -> Result<(), Fault> {
         let Some(channel) = self.channel.snapshot() else {
             return Err(Fault("the channel has no snapshot".into()));
         };
         let message = kind.message(LegChange { leg, channel });
-        let published = self.channel.topic().publish(message);
-        published.map(drop).map_err(fault)
+        topic.publish(message).map(drop).map_err(fault)
     }
 }
 

@@ -64,8 +64,8 @@ impl MessageCell {
         // Acquire: pairs with the Release in `replace`, which made the message visible. Without a look
         // before: that would bring the line here twice.
         let word = self.0.fetch_add(ONE_TAKEN, Ordering::Acquire);
-        // If it is empty, the addition means nothing: no share is counted of no message, and what goes
-        // over the top of the word is gone.
+        // If it is empty, the addition means nothing: no share is counted of no message, and what goes over
+        // the top of the word is gone.
         let delivery = raw(word)?;
         let taken = taken(word) + 1;
         if taken >= STOCK {
