@@ -5,8 +5,9 @@
 mod scene;
 
 use scene::{Scene, all, scene};
+use serde_json::json;
 use stasis_bus::channels::*;
-use stasis_bus::{Bus, Message, Overflow, PublishError, Receiver, Topic};
+use stasis_bus::{Bus, Message, MessageType, Overflow, PublishError, Receiver, Tap, Topic};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -82,6 +83,11 @@ fn who_subscribes_with_a_filter_and_then_looks_up_misses_no_change() {
     let change = || alice.hold(None).unwrap();
     let (_, told) = subscriber_in_between(alice.topic(), change, || ());
     assert!(told.is_some_and(|told| told.payload(&CHANNEL_HOLD).is_some()));
+    let endpoint = telephony.endpoint("PJSIP", "alice").unwrap();
+    let data = json!({ "peer_status": "Registered" });
+    let change = || endpoint.publish_state(data).unwrap();
+    let (_, told) = subscriber_in_between(endpoint.topic(), change, || ());
+    assert!(told.is_some_and(|told| told.payload(&ENDPOINT_STATE).is_some()));
 }
 
 /// Ends something while another thread makes a new one of that id as soon as it may.
@@ -175,6 +181,67 @@ fn an_endpoint_of_a_reused_id_comes_after_the_end_of_the_old_one() {
         assert_eq!(seen, [(false, true), (true, false), (false, true)]);
         assert_eq!(telephony.endpoint_by_id("PJSIP", "a"), Some(new.snapshot()));
     }
+}
+
+/// What is told by taps before the end returns: whether the id was free when the last message came.
+fn asked_at_the_end(
+    topic: &Topic,
+    is_last: impl Fn(&Message) -> bool + Send + Sync + 'static,
+    is_free: impl Fn() -> bool + Send + Sync + 'static,
+) -> (Tap, mpsc::Receiver<bool>) {
+    let (answer, answers) = mpsc::channel();
+    let answer = Mutex::new(answer);
+    let tap = topic.tap(move |message: &Message| {
+        if is_last(message) {
+            answer.lock().unwrap().send(is_free()).unwrap();
+        }
+    });
+    (tap.unwrap(), answers)
+}
+
+#[test]
+fn an_id_is_taken_until_the_end_returns() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        ..
+    } = scene();
+    let bridge = telephony.bridge("7").unwrap();
+    bridge.publish().unwrap();
+    let endpoint = telephony.endpoint("PJSIP", "a").unwrap();
+
+    let is_last = |message: &Message| {
+        let update = message.payload(&CHANNEL_SNAPSHOT);
+        update.is_some_and(|update| update.new.ended)
+    };
+    let again = telephony.clone();
+    let is_free = move || again.channel("1.1", "n").is_ok();
+    let (_tap, channels) = asked_at_the_end(telephony.channel_topic_all(), is_last, is_free);
+    let is_last = |message: &Message| {
+        let update = message.payload(&BRIDGE_SNAPSHOT);
+        update.is_some_and(|update| update.new.is_none())
+    };
+    let again = telephony.clone();
+    let is_free = move || again.bridge("7").is_ok();
+    let (_tap, bridges) = asked_at_the_end(telephony.bridge_topic_all(), is_last, is_free);
+    let is_last = |message: &Message| {
+        let update = message.payload(&ENDPOINT_UPDATE);
+        update.is_some_and(|update| update.new.is_none())
+    };
+    let again = telephony.clone();
+    let is_free = move || again.endpoint("PJSIP", "a").is_ok();
+    let (_tap, endpoints) =
+        asked_at_the_end(telephony.endpoint_topic_all_cached(), is_last, is_free);
+
+    alice.end().unwrap();
+    bridge.end().unwrap();
+    endpoint.end().unwrap();
+    for was_free in [channels, bridges, endpoints] {
+        assert_eq!(was_free.try_iter().collect::<Vec<_>>(), [false]);
+    }
+    assert!(telephony.channel("1.1", "n").is_ok());
+    assert!(telephony.bridge("7").is_ok() && telephony.endpoint("PJSIP", "a").is_ok());
 }
 
 #[test]
@@ -308,6 +375,97 @@ fn channels_and_endpoints_agree_after_racing() {
             .sum();
         assert_eq!(count, 1, "{round}");
     }
+}
+
+/// Does `act` once, when a message of that type is made ready, so before what it tells has happened.
+fn in_between<T: Send + Sync + 'static>(
+    topic: &Topic,
+    message_type: &'static MessageType<T>,
+    act: impl Fn() + Send + Sync + 'static,
+) -> Receiver {
+    let has_acted = AtomicBool::new(false);
+    let filter = move |message: &Message| {
+        if message.payload(message_type).is_some() && !has_acted.swap(true, SeqCst) {
+            act();
+        }
+        true
+    };
+    topic.subscribe().filter(filter).receiver().unwrap()
+}
+
+#[test]
+fn a_channel_is_in_the_bridge_that_it_entered_last() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        bob,
+    } = scene();
+    let (one, two) = (
+        telephony.bridge("b1").unwrap(),
+        telephony.bridge("b2").unwrap(),
+    );
+    let (channel, other) = (alice.clone(), two.clone());
+    let enter = move || other.enter(&channel).unwrap();
+    let _acting = in_between(one.topic(), &CHANNEL_ENTERED_BRIDGE, enter);
+    one.enter(&alice).unwrap();
+    assert_eq!(alice.snapshot().unwrap().bridge.id, "b1");
+
+    // It leaves, enters again, and then leaves by the call that was first.
+    let (channel, own) = (alice.clone(), one.clone());
+    let enter_again = move || {
+        own.leave(&channel).unwrap();
+        own.enter(&channel).unwrap();
+    };
+    let _acting = in_between(one.topic(), &CHANNEL_LEFT_BRIDGE, enter_again);
+    one.leave(&alice).unwrap();
+    assert!(one.snapshot().channels.is_empty());
+    assert_eq!(alice.snapshot().unwrap().bridge.id, "");
+
+    // The bridge ends before it has entered.
+    let own = two.clone();
+    let end = move || own.end().unwrap();
+    let _acting = in_between(two.topic(), &CHANNEL_ENTERED_BRIDGE, end);
+    let entered = two.enter(&bob);
+    assert!(matches!(entered, Err(TelephonyError::BridgeEnded)));
+    assert_eq!(bob.snapshot().unwrap().bridge.id, "");
+}
+
+#[test]
+fn a_channel_that_ends_before_it_has_entered_is_in_no_bridge() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        ..
+    } = scene();
+    let bridge = telephony.bridge("b1").unwrap();
+    let channel = alice.clone();
+    let end = move || channel.end().unwrap();
+    let _acting = in_between(bridge.topic(), &CHANNEL_ENTERED_BRIDGE, end);
+    let entered = bridge.enter(&alice);
+    assert!(matches!(entered, Err(TelephonyError::ChannelEnded)));
+    assert!(bridge.snapshot().channels.is_empty());
+}
+
+#[test]
+fn a_channel_is_at_the_endpoint_to_which_it_was_set_last() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        ..
+    } = scene();
+    let (one, two) = (
+        telephony.endpoint("PJSIP", "one").unwrap(),
+        telephony.endpoint("PJSIP", "two").unwrap(),
+    );
+    let (channel, other) = (alice.clone(), two.clone());
+    let set = move || channel.set_endpoint(&other).unwrap();
+    let _acting = in_between(one.topic(), &ENDPOINT_SNAPSHOT, set);
+    alice.set_endpoint(&one).unwrap();
+    assert!(one.snapshot().channel_ids.is_empty());
+    assert_eq!(two.snapshot().channel_ids, ["1.1"]);
 }
 
 /// Somebody whose mailbox is full, so that every publish reports that.
