@@ -47,7 +47,6 @@ fn who_enters_is_told_before_the_state_and_who_leaves_after_it() {
     assert_eq!(alice.snapshot().unwrap().bridge.id, "b1");
 
     alice.end().unwrap();
-    bridge.leave(&alice).unwrap();
     assert!(matches!(
         bridge.leave(&alice),
         Err(TelephonyError::NotInBridge)
@@ -135,6 +134,95 @@ fn a_bridge_changes_and_merges() {
     assert!(telephony.bridge_by_id("hidden").is_none());
     drop(hidden);
     assert!(events.try_recv().is_err());
+}
+
+#[test]
+fn leaving_the_old_bridge_keeps_the_new_one() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        ..
+    } = scene();
+    let (one, two) = (
+        telephony.bridge("b1").unwrap(),
+        telephony.bridge("b2").unwrap(),
+    );
+    one.enter(&alice).unwrap();
+    two.enter(&alice).unwrap();
+    one.leave(&alice).unwrap();
+    assert!(two.snapshot().channels.contains("1.1"));
+    assert_eq!(alice.snapshot().unwrap().bridge.id, "b2");
+    one.end().unwrap();
+    assert_eq!(alice.snapshot().unwrap().bridge.id, "b2");
+    two.leave(&alice).unwrap();
+    assert_eq!(alice.snapshot().unwrap().bridge.id, "");
+}
+
+#[test]
+fn a_bridge_that_ends_lets_its_channels_out() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        bob,
+    } = scene();
+    let bridge = telephony.bridge("b1").unwrap();
+    bridge.enter(&alice).unwrap();
+    bridge.enter(&bob).unwrap();
+    let mut events = all(telephony.bridge_topic_all());
+    let mut states = all(alice.topic());
+    bridge.end().unwrap();
+    assert_eq!(types(&mut events), ["ast_bridge_snapshot_type"]);
+    let update = one(&mut states);
+    let update = update.payload(&CHANNEL_SNAPSHOT).unwrap();
+    assert_eq!(update.new.bridge.id, "");
+    assert_eq!(bob.snapshot().unwrap().bridge.id, "");
+    assert!(bridge.snapshot().channels.is_empty());
+    assert!(matches!(
+        bridge.leave(&alice),
+        Err(TelephonyError::BridgeEnded)
+    ));
+
+    // The same when the last handle goes; not even that makes channels of an invisible one known.
+    let bridge = telephony.bridge("b1").unwrap();
+    bridge.enter(&alice).unwrap();
+    drop(bridge);
+    assert_eq!(alice.snapshot().unwrap().bridge.id, "");
+    let unknown = telephony.channel("1.3", "n").unwrap();
+    let hidden = telephony.invisible_bridge("b2").unwrap();
+    hidden.enter(&unknown).unwrap();
+    drop(hidden);
+    assert!(unknown.snapshot().is_none());
+}
+
+#[test]
+fn a_channel_that_ends_leaves_its_bridges() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        bob,
+    } = scene();
+    let bridge = telephony.bridge("b1").unwrap();
+    let hidden = telephony.invisible_bridge("b2").unwrap();
+    bridge.enter(&alice).unwrap();
+    hidden.enter(&alice).unwrap();
+    bridge.enter(&bob).unwrap();
+    let mut events = all(telephony.bridge_topic_all());
+    drop(alice);
+    assert!(hidden.snapshot().channels.is_empty());
+    let update = events.try_recv().unwrap();
+    let update = update.payload(&BRIDGE_SNAPSHOT).unwrap();
+    assert_eq!(update.new.as_ref().unwrap().num_channels, 1);
+    let left = one(&mut events);
+    let left = left.payload(&CHANNEL_LEFT_BRIDGE).unwrap();
+    let channel = left.channel.as_ref().unwrap();
+    assert!(channel.ended && channel.id() == "1.1");
+
+    let again = telephony.channel("1.1", "PJSIP/alice-1").unwrap();
+    bridge.enter(&again).unwrap();
+    assert_eq!(bridge.snapshot().num_channels, 2);
 }
 
 #[test]

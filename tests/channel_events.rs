@@ -455,3 +455,29 @@ fn types_have_names_and_formats_of_their_own() {
         (8, 10, 13)
     );
 }
+
+#[test]
+fn no_way_leads_past_the_roles_that_a_type_needs() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        bob,
+    } = scene();
+    let mut events = all(telephony.channel_topic_all());
+    let refused = [
+        alice.publish_pair(&CHANNEL_DIAL, "caller", ("nobody", &bob), None),
+        alice.publish_pair(&CHANNEL_CHANSPY_START, "spy", ("spyee_channel", &bob), None),
+        telephony.publish_global(&CHANNEL_DIAL, MultiBlob::new(None)),
+        telephony.publish_global(&CHANNEL_CHANSPY_START, MultiBlob::new(None)),
+    ];
+    for refused in refused {
+        let is_named = matches!(refused, Err(TelephonyError::MissingRole { .. }));
+        assert!(is_named, "{refused:?}");
+    }
+    assert!(events.try_recv().is_err());
+    let pair = ("peer", &bob);
+    alice
+        .publish_pair(&CHANNEL_DIAL, "caller", pair, None)
+        .unwrap();
+}

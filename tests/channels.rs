@@ -581,3 +581,35 @@ fn handles_are_sent_and_shared() {
     let error = TelephonyError::from(stasis_bus::TopicError::ShutDown);
     assert!(std::error::Error::source(&error).is_some() && !error.to_string().is_empty());
 }
+
+#[test]
+fn nobody_hears_of_the_end_of_what_was_never_published() {
+    let (_bus, telephony) = telephony();
+    let mut events = telephony
+        .channel_topic_all()
+        .subscribe()
+        .receiver()
+        .unwrap();
+    let channel = telephony.channel("1.1", "n").unwrap();
+    channel.end().unwrap();
+    assert!(channel.has_ended() && channel.snapshot().is_none());
+    assert!(matches!(channel.end(), Err(TelephonyError::ChannelEnded)));
+    drop(channel);
+    drop(telephony.channel("1.1", "n").expect("the id is free"));
+    assert!(events.try_recv().is_err());
+}
+
+#[test]
+fn of_two_channels_of_one_name_the_last_one_is_found() {
+    let (_bus, telephony) = telephony();
+    let one = telephony.channel("1.1", "n").unwrap();
+    let two = telephony.channel("1.2", "N").unwrap();
+    one.publish().unwrap();
+    two.publish().unwrap();
+    assert_eq!(telephony.channel_by_name("n"), two.snapshot());
+    one.end().unwrap();
+    assert_eq!(telephony.channel_by_name("n"), two.snapshot());
+    two.set_name("m").unwrap().publish().unwrap();
+    assert_eq!(telephony.channel_by_name("n"), None);
+    assert_eq!(telephony.channel_by_name("m"), two.snapshot());
+}

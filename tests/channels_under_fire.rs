@@ -6,7 +6,7 @@ mod scene;
 
 use scene::{Scene, all, scene};
 use stasis_bus::channels::*;
-use stasis_bus::{Bus, Message, Overflow, Topic};
+use stasis_bus::{Bus, Message, Overflow, PublishError, Receiver, Topic};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -231,4 +231,193 @@ fn making_it_again_piles_up_no_forwards() {
         assert_eq!(topic.forwards_to.len(), usize::from(is_one), "{topic:?}");
     }
     drop(kept);
+}
+
+#[test]
+fn channels_and_bridges_agree_after_racing() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        ..
+    } = scene();
+    for round in 0..ROUNDS {
+        let bridge = telephony.bridge(format!("b{round}")).unwrap();
+        bridge.enter(&alice).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| bridge.leave(&alice));
+            scope.spawn(|| while bridge.enter(&alice).is_err() {});
+        });
+        let says = alice.snapshot().unwrap().bridge.id == bridge.id();
+        assert_eq!(says, bridge.snapshot().channels.contains("1.1"), "{round}");
+        thread::scope(|scope| {
+            scope.spawn(|| bridge.end());
+            scope.spawn(|| bridge.enter(&alice));
+        });
+        assert_eq!(alice.snapshot().unwrap().bridge.id, "", "{round}");
+    }
+}
+
+#[test]
+fn a_channel_that_ends_while_it_enters_is_in_no_bridge() {
+    let Scene {
+        _bus, telephony, ..
+    } = scene();
+    let bridge = telephony.bridge("b1").unwrap();
+    let endpoint = telephony.endpoint("PJSIP", "trunk").unwrap();
+    for round in 0..ROUNDS {
+        let channel = telephony.channel(format!("7.{round}"), "n").unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| channel.end().unwrap());
+            scope.spawn(|| bridge.enter(&channel));
+            scope.spawn(|| channel.set_endpoint(&endpoint));
+        });
+        assert!(bridge.snapshot().channels.is_empty(), "{round}");
+        assert!(endpoint.snapshot().channel_ids.is_empty(), "{round}");
+    }
+}
+
+#[test]
+fn channels_and_endpoints_agree_after_racing() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        ..
+    } = scene();
+    for round in 0..ROUNDS {
+        let endpoints = ["x", "y"].map(|name| {
+            let resource = format!("{name}{round}");
+            telephony.endpoint("PJSIP", resource).unwrap()
+        });
+        let [one, two] = &endpoints;
+        alice.set_endpoint(one).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| alice.set_endpoint(two).unwrap());
+            scope.spawn(|| alice.set_endpoint(one).unwrap());
+        });
+        let mut heard = endpoints.each_ref().map(|endpoint| all(endpoint.topic()));
+        alice.hold(None).unwrap();
+        for (endpoint, heard) in endpoints.iter().zip(&mut heard) {
+            let is_there = !endpoint.snapshot().channel_ids.is_empty();
+            assert_eq!(heard.try_recv().is_ok(), is_there, "{round}");
+        }
+        let count: usize = endpoints
+            .iter()
+            .map(|endpoint| endpoint.snapshot().num_channels())
+            .sum();
+        assert_eq!(count, 1, "{round}");
+    }
+}
+
+/// Somebody whose mailbox is full, so that every publish reports that.
+fn full(topic: &Topic) -> Receiver {
+    let full = topic.subscribe().capacity(1).overflow(Overflow::Fail);
+    let full = full.receiver().unwrap();
+    topic.publish("the last one that fits").unwrap();
+    full
+}
+
+fn assert_full<T: std::fmt::Debug>(result: Result<T, TelephonyError>) {
+    let error = result.expect_err("somebody is full");
+    let is_full = matches!(error, TelephonyError::Publish(PublishError::Full { .. }));
+    assert!(is_full, "{error:?}");
+}
+
+#[test]
+fn a_full_mailbox_of_somebody_harms_no_bridge() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        bob,
+    } = scene();
+    let _full = full(telephony.channel_topic_all());
+    let bridge = telephony.bridge("b1").unwrap();
+    assert_full(bridge.enter(&alice));
+    assert!(bridge.snapshot().channels.contains("1.1"));
+    assert_eq!(alice.snapshot().unwrap().bridge.id, "b1");
+    assert_full(bridge.leave(&alice));
+    assert!(bridge.snapshot().channels.is_empty());
+    assert_eq!(alice.snapshot().unwrap().bridge.id, "");
+
+    assert_full(bridge.enter(&alice));
+    assert_full(bridge.enter(&bob));
+    assert_full(alice.end());
+    assert_eq!(bridge.snapshot().num_channels, 1);
+    assert_full(bridge.end());
+    assert_eq!(bob.snapshot().unwrap().bridge.id, "");
+    assert!(telephony.bridge("b1").is_ok(), "the id is free");
+    assert!(telephony.channel("1.1", "n").is_ok(), "the id is free");
+}
+
+#[test]
+fn a_full_mailbox_of_somebody_harms_no_endpoint() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        ..
+    } = scene();
+    let one = telephony.endpoint("PJSIP", "one").unwrap();
+    let _full = full(telephony.endpoint_topic_all());
+    let two = telephony.endpoint("PJSIP", "two").expect("it is there");
+    assert_full(alice.set_endpoint(&one));
+    assert_eq!(one.snapshot().channel_ids, ["1.1"]);
+    assert_full(alice.set_endpoint(&two));
+    assert!(one.snapshot().channel_ids.is_empty());
+    assert_eq!(two.snapshot().channel_ids, ["1.1"]);
+    assert_full(alice.end());
+    assert!(two.snapshot().channel_ids.is_empty());
+}
+
+#[test]
+fn a_full_mailbox_of_somebody_leaves_each_begin_of_a_dial_its_end() {
+    let Scene {
+        _bus,
+        telephony,
+        alice,
+        bob,
+    } = scene();
+    let carol = telephony.channel("1.3", "PJSIP/carol-3").unwrap();
+    let topic = telephony.channel_topic_all();
+    let mut dials = topic.subscribe().accept(&CHANNEL_DIAL).receiver().unwrap();
+    let _full = full(topic);
+    let mut dial = Dial::begin(&telephony, Some(&alice), &bob, "x").expect("it has begun");
+    assert_full(dial.masquerade(&bob, &carol));
+    assert_full(dial.end("ANSWER", None));
+    let told: Vec<(String, String)> = std::iter::from_fn(|| dials.try_recv().ok())
+        .map(|message| {
+            let blob = message.payload(&CHANNEL_DIAL).unwrap();
+            let status = blob.data()["dialstatus"].as_str().unwrap();
+            (blob.get("peer").unwrap().id().into(), status.into())
+        })
+        .collect();
+    let expected = [
+        ("1.2", ""),
+        ("1.2", "CONTINUE"),
+        ("1.3", ""),
+        ("1.3", "ANSWER"),
+    ];
+    let expected = expected.map(|(peer, status)| (peer.to_owned(), status.to_owned()));
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_full_mailbox_of_somebody_swallows_no_variable() {
+    let bus = Bus::new().unwrap();
+    let telephony = Telephony::builder().ari_variable("V").build(&bus).unwrap();
+    let channel = telephony.channel("1", "PJSIP/a").unwrap();
+    let topic = telephony.channel_topic_all();
+    let mut told = topic
+        .subscribe()
+        .accept(&CHANNEL_VARSET)
+        .receiver()
+        .unwrap();
+    let _full = full(topic);
+    assert_full(channel.set_variable("V", "new"));
+    let message = told.try_recv().unwrap();
+    let blob = message.payload(&CHANNEL_VARSET).unwrap();
+    let snapshot = blob.snapshot().unwrap();
+    assert_eq!(snapshot.to_json()["channelvars"]["V"], "new");
 }

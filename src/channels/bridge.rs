@@ -2,7 +2,7 @@
 //! in `bridge_snapshot.rs`.
 
 use super::bridge_snapshot::{BridgeSnapshot, VideoMode};
-use super::channel::Channel;
+use super::channel;
 use super::commit::{Live, Publication, Ready, Sent, Step, publish};
 use super::snapshot::ChannelSnapshot;
 use super::telephony::Shared;
@@ -11,7 +11,7 @@ use super::{
     BRIDGE_MERGE, BRIDGE_SNAPSHOT, CHANNEL_ENTERED_BRIDGE, CHANNEL_LEFT_BRIDGE, TelephonyError,
 };
 use crate::sync::Mutex;
-use crate::sync::unmodelled::Arc;
+use crate::sync::unmodelled::{Arc, Weak};
 use crate::{Forward, Topic};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -70,22 +70,25 @@ pub struct BridgeMerge {
 /// ```
 #[derive(Clone)]
 pub struct Bridge {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    shared: Arc<Shared>,
+/// What all handles of a bridge share.
+pub(super) struct Inner {
+    pub(super) shared: Arc<Shared>,
     topic: Topic,
-    id: Box<str>,
-    is_visible: bool,
+    pub(super) id: Box<str>,
+    pub(super) is_visible: bool,
     live: Live<BridgeSnapshot>,
     /// The way to the topic of all bridges, until it ends.
-    to_all: Mutex<Option<Forward>>,
+    pub(super) to_all: Mutex<Option<Forward>>,
+    /// The channels that are in it. Changed under its lock.
+    pub(super) members: Mutex<Vec<Weak<channel::Inner>>>,
 }
 
 /// What is published beside the state.
 #[derive(Clone, Copy)]
-enum Beside<'a> {
+pub(super) enum Beside<'a> {
     Nothing,
     /// Before it.
     Entered(&'a Arc<ChannelSnapshot>),
@@ -124,6 +127,7 @@ impl Bridge {
                 is_visible,
                 live: Live::new(first),
                 to_all: Mutex::new(Some(to_all)),
+                members: Mutex::new(Vec::new()),
             }),
         })
     }
@@ -240,69 +244,6 @@ impl Bridge {
         })
     }
 
-    /// A channel enters. First it is said that it has entered, then what the bridge is like now; both on
-    /// the bridge's topic, and nothing of this bridge comes between.
-    ///
-    /// # Errors
-    /// [`TelephonyError::AlreadyInBridge`], [`TelephonyError::ChannelEnded`],
-    /// [`TelephonyError::BridgeEnded`] and what publish has to say.
-    pub fn enter(&self, channel: &Channel) -> Result<(), TelephonyError> {
-        if channel.has_ended() {
-            return Err(TelephonyError::ChannelEnded);
-        }
-        if self.has_ended() {
-            return Err(TelephonyError::BridgeEnded);
-        }
-        if self.snapshot().channels.contains(channel.id()) {
-            return Err(TelephonyError::AlreadyInBridge);
-        }
-        if self.inner.is_visible {
-            channel.set_bridge(self.id());
-            channel.publish()?;
-        }
-        let snapshot = channel.snapshot_or_current();
-        let entered = self.inner.change(Beside::Entered(&snapshot), |bridge| {
-            if !bridge.channels.insert(snapshot.id().into()) {
-                return Err(TelephonyError::AlreadyInBridge);
-            }
-            bridge.count();
-            Ok(())
-        });
-        if let Err(TelephonyError::BridgeEnded) = entered {
-            // It ended in between.
-            channel.set_bridge("");
-            channel.publish()?;
-        }
-        entered.map(|_| ())
-    }
-
-    /// A channel leaves. First it is said what the bridge is like now, then that the channel has left.
-    /// Legal for channels that have ended.
-    ///
-    /// # Errors
-    /// [`TelephonyError::NotInBridge`], [`TelephonyError::BridgeEnded`], and what publish has to say.
-    pub fn leave(&self, channel: &Channel) -> Result<(), TelephonyError> {
-        if !self.snapshot().channels.contains(channel.id()) {
-            return Err(TelephonyError::NotInBridge);
-        }
-        if self.inner.is_visible && !channel.has_ended() {
-            channel.set_bridge("");
-            match channel.publish() {
-                Ok(_) | Err(TelephonyError::ChannelEnded) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let snapshot = channel.snapshot_or_current();
-        let left = self.inner.change(Beside::Left(&snapshot), |bridge| {
-            if !bridge.channels.remove(snapshot.id()) {
-                return Err(TelephonyError::NotInBridge);
-            }
-            bridge.count();
-            Ok(())
-        });
-        left.map(|_| ())
-    }
-
     /// Tells all, on the topic of all bridges, that the channels of `from` come here. The channels
     /// themselves leave and enter by [`Bridge::leave`] and [`Bridge::enter`].
     ///
@@ -326,8 +267,9 @@ impl Bridge {
         publish(&shared.topics.bridges, shared.message(&BRIDGE_MERGE, merge))
     }
 
-    /// Publishes that it is no more; nothing follows that, or goes from its topic to that of all. Its id is
-    /// taken until this returns.
+    /// Publishes that it is no more; nothing follows that, or goes from its topic to that of all. Its
+    /// channels are in no bridge then: each is published as that, and nothing says that it has left. Its
+    /// id is taken until this returns.
     ///
     /// # Errors
     /// [`TelephonyError::BridgeEnded`] if it has ended already, and what publish has to say; it has ended
@@ -340,17 +282,19 @@ impl Bridge {
         &self,
         change: impl Fn(&mut BridgeSnapshot) -> Result<(), TelephonyError>,
     ) -> Result<Publication, TelephonyError> {
-        self.inner.change(Beside::Nothing, change)
+        self.inner.change(Beside::Nothing, change, || ())
     }
 }
 
 impl Inner {
-    fn change(
+    /// `stored` is called under the lock, once the bridge has changed.
+    pub(super) fn change(
         &self,
         beside: Beside<'_>,
         change: impl Fn(&mut BridgeSnapshot) -> Result<(), TelephonyError>,
+        stored: impl Fn(),
     ) -> Result<Publication, TelephonyError> {
-        let Some(sent) = self.commit(false, beside, change)? else {
+        let Some(sent) = self.commit(false, beside, change, stored)? else {
             return Ok(Publication::Unchanged);
         };
         sent.settle()?;
@@ -361,11 +305,12 @@ impl Inner {
         })
     }
 
-    fn commit(
+    pub(super) fn commit(
         &self,
         is_last: bool,
         beside: Beside<'_>,
         change: impl Fn(&mut BridgeSnapshot) -> Result<(), TelephonyError>,
+        stored: impl Fn(),
     ) -> Result<Option<Sent>, TelephonyError> {
         self.live.commit(
             is_last,
@@ -383,6 +328,7 @@ impl Inner {
                 } else if self.is_visible {
                     self.shared.bridges.store(&self.id, new);
                 }
+                stored();
             },
         )
     }
@@ -413,16 +359,6 @@ impl Inner {
                 ready.with(&self.topic, state).with(&self.topic, left)
             }
         }
-    }
-
-    fn end(&self) -> Result<(), TelephonyError> {
-        let sent = self.commit(true, Beside::Nothing, |_| Ok(()))?;
-        let to_all = self.to_all.lock().take();
-        drop(to_all);
-        let published = sent.map_or(Ok(()), Sent::settle);
-        // Not before: a new bridge of that id is announced after the end of this one.
-        self.shared.bridges.free(&self.id);
-        published
     }
 }
 

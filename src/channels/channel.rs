@@ -1,17 +1,16 @@
 //! Channels as they live: what is set here is published by [`Channel::publish`], or when a staging ends.
 //! What happens to a channel besides is told by the helpers in `events.rs`.
 
+use super::bridge;
 use super::commit::{Publication, Ready, Sent};
 use super::endpoint::Endpoint;
-use super::segments::{
-    Base, Bridged, Caller, ChannelState, Connected, Dialplan, Direct, Hangup, Peer,
-};
+use super::segments::{Base, Caller, ChannelState, Connected, Dialplan, Direct, Hangup, Peer};
 use super::snapshot::{ChannelSnapshot, ChannelUpdate};
 use super::telephony::Shared;
 use super::text::{id, text};
 use super::{CHANNEL_SNAPSHOT, TelephonyError};
 use crate::sync::Mutex;
-use crate::sync::unmodelled::Arc;
+use crate::sync::unmodelled::{Arc, Weak};
 use crate::{Forward, Message, Topic};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,24 +51,26 @@ pub struct Channel {
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) topic: Topic,
-    id: Box<str>,
-    state: Mutex<State>,
+    pub(super) id: Box<str>,
+    pub(super) state: Mutex<State>,
 }
 
-struct State {
+pub(super) struct State {
     /// As it is; shares with `latest` what has not been set since.
-    current: ChannelSnapshot,
+    pub(super) current: ChannelSnapshot,
     /// As it was published last.
-    latest: Option<Arc<ChannelSnapshot>>,
-    has_ended: bool,
+    pub(super) latest: Option<Arc<ChannelSnapshot>>,
+    pub(super) has_ended: bool,
     /// How often it was published.
     version: u64,
     /// How many stagings there are.
     staging: u32,
     variables: BTreeMap<String, String>,
     /// The way to the topic of all channels, until it ends.
-    to_all: Option<Forward>,
-    endpoint: Option<(Endpoint, Forward)>,
+    pub(super) to_all: Option<Forward>,
+    pub(super) endpoint: Option<(Endpoint, Forward)>,
+    /// Those that it is in.
+    pub(super) bridges: Vec<Weak<bridge::Inner>>,
 }
 
 impl State {
@@ -146,6 +147,7 @@ impl Channel {
             variables: BTreeMap::new(),
             to_all: Some(to_all),
             endpoint: None,
+            bridges: Vec::new(),
         };
         Ok(Self {
             inner: Arc::new(Inner {
@@ -207,7 +209,7 @@ impl Channel {
     }
 
     /// Gives it another name. Look-ups find it under that when it is published; of several channels of
-    /// one name they find the one that was published last.
+    /// one name they find the one that was published last, and none once that has ended.
     ///
     /// # Errors
     /// [`TelephonyError::Empty`] and [`TelephonyError::TooLong`].
@@ -299,12 +301,6 @@ impl Channel {
         })
     }
 
-    /// Which bridge it is in; empty for none.
-    pub(super) fn set_bridge(&self, bridge: &str) {
-        let bridge = Bridged { id: bridge.into() };
-        self.set(|current| current.bridge = Arc::new(bridge));
-    }
-
     /// True if clients want to see that variable, so that it is a part of the snapshot.
     pub(super) fn remember_variable(&self, name: &str, value: &str) -> bool {
         let shared = &self.inner.shared;
@@ -337,32 +333,6 @@ impl Channel {
         self.inner.state.lock().variables.get(name).cloned()
     }
 
-    /// Its messages go to the endpoint's topic too from now on, and the endpoint counts it among its
-    /// channels until it ends.
-    ///
-    /// # Errors
-    /// [`TelephonyError::ChannelEnded`] and [`TelephonyError::EndpointEnded`].
-    pub fn set_endpoint(&self, endpoint: &Endpoint) -> Result<(), TelephonyError> {
-        let forward = self.inner.topic.forward_to(endpoint.topic())?;
-        endpoint.add_channel(self.id())?;
-        let old = {
-            let mut state = self.inner.state.lock();
-            if state.has_ended {
-                Err((endpoint.clone(), forward))
-            } else {
-                Ok(state.endpoint.replace((endpoint.clone(), forward)))
-            }
-        };
-        match old {
-            Ok(Some((old, _))) if old.id() != endpoint.id() => old.remove_channel(self.id()),
-            Ok(_) => Ok(()),
-            Err((endpoint, _)) => {
-                endpoint.remove_channel(self.id())?;
-                Err(TelephonyError::ChannelEnded)
-            }
-        }
-    }
-
     /// Publishes the channel as it is, on its own topic, unless it is as it was published last. Look-ups
     /// see it before any subscriber does; all see its snapshots in one order.
     ///
@@ -387,7 +357,8 @@ impl Channel {
 
     /// Publishes the last snapshot: look-ups do not find the channel any more, and nothing is published
     /// about it after that, or on its topic to that of all. Nobody hears of the end if no snapshot was
-    /// published. Its id is taken until this returns. Does not wait for stagings.
+    /// published. It leaves its bridges and its endpoint. Its id is taken until this returns. Does not
+    /// wait for stagings.
     ///
     /// # Errors
     /// [`TelephonyError::ChannelEnded`] if it has ended already, and what publish has to say; it has
@@ -398,14 +369,14 @@ impl Channel {
 }
 
 impl Inner {
-    fn publish(&self) -> Result<Publication, TelephonyError> {
+    pub(super) fn publish(&self) -> Result<Publication, TelephonyError> {
         let (publication, sent) = self.commit(false)?;
         sent.settle().map(|()| publication)
     }
 
     /// The next snapshot, stored and offered; the last one if it is `ending`, and then none if nobody
     /// knows of the channel.
-    fn commit(&self, ending: bool) -> Result<(Publication, Sent), TelephonyError> {
+    pub(super) fn commit(&self, ending: bool) -> Result<(Publication, Sent), TelephonyError> {
         loop {
             let (update, version) = {
                 let mut state = self.state.lock();
@@ -470,23 +441,6 @@ impl Inner {
             };
             return sent.settle();
         }
-    }
-
-    fn end(&self) -> Result<(), TelephonyError> {
-        let (_, sent) = self.commit(true)?;
-        let (to_all, endpoint) = {
-            let mut state = self.state.lock();
-            (state.to_all.take(), state.endpoint.take())
-        };
-        drop(to_all);
-        let published = sent.settle();
-        let left = match endpoint {
-            Some((endpoint, _)) => endpoint.remove_channel(&self.id),
-            None => Ok(()),
-        };
-        // Not before: a new channel of that id is announced after the end of this one.
-        self.shared.channels.free(&self.id);
-        published.and(left)
     }
 }
 

@@ -74,6 +74,37 @@ impl Sent {
     }
 }
 
+/// What publish had to say of steps that have happened all the same: the first of it is told in the end.
+#[derive(Debug, Default)]
+pub(super) struct Unheard(Option<TelephonyError>);
+
+impl Unheard {
+    /// Errors of publish are kept for the end; any other is that of a step that did not happen.
+    pub(super) fn pass<T>(
+        &mut self,
+        step: Result<T, TelephonyError>,
+    ) -> Result<(), TelephonyError> {
+        match step {
+            Err(error) if !matches!(error, TelephonyError::Publish(_)) => Err(error),
+            step => {
+                self.note(step);
+                Ok(())
+            }
+        }
+    }
+
+    /// All errors are kept for the end.
+    pub(super) fn note<T>(&mut self, step: Result<T, TelephonyError>) {
+        if let Err(error) = step {
+            self.0.get_or_insert(error);
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<(), TelephonyError> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
 /// Publishes one message. Those of declined types are passed over.
 pub(super) fn publish(topic: &Topic, message: Message) -> Result<(), TelephonyError> {
     match topic.publish(message) {

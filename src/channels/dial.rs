@@ -1,6 +1,7 @@
 //! Dials: one channel, or nobody, calls another one. A dial is published when it begins and when it ends.
 
 use super::channel::Channel;
+use super::commit::Unheard;
 use super::snapshot::ChannelSnapshot;
 use super::snapshot::MultiChannelBlob;
 use super::telephony::Telephony;
@@ -50,7 +51,8 @@ impl Dial {
     /// Begins a dial, and publishes that with an empty status.
     ///
     /// # Errors
-    /// [`TelephonyError::ChannelEnded`], and what publish has to say.
+    /// [`TelephonyError::ChannelEnded`], and what publish has to say, except that somebody's mailbox is
+    /// full: the dial has begun then, for all others.
     pub fn begin(
         telephony: &Telephony,
         caller: Option<&Channel>,
@@ -66,8 +68,11 @@ impl Dial {
             peer: peer.clone(),
             dialstring: text(dialstring),
         };
-        dial.publish("", None)?;
-        Ok(dial)
+        match dial.publish("", None) {
+            // It has begun, and is to have an end: who is full misses the begin, and nobody else.
+            Err(error) if !error.is_full() => Err(error),
+            _ => Ok(dial),
+        }
     }
 
     /// The status is news, such as that it rings: it goes on.
@@ -92,7 +97,8 @@ impl Dial {
     /// begins the new one. Nothing happens if `old` is neither of them.
     ///
     /// # Errors
-    /// [`TelephonyError::ChannelEnded`] if `new` has ended, and what publish has to say.
+    /// [`TelephonyError::ChannelEnded`] if `new` has ended; and what publish has to say: `new` has taken the
+    /// place all the same.
     pub fn masquerade(&mut self, old: &Channel, new: &Channel) -> Result<(), TelephonyError> {
         if new.has_ended() {
             return Err(TelephonyError::ChannelEnded);
@@ -102,13 +108,15 @@ impl Dial {
         if !is_peer && !is_caller {
             return Ok(());
         }
-        self.publish("CONTINUE", None)?;
+        let mut unheard = Unheard::default();
+        unheard.pass(self.publish("CONTINUE", None))?;
         if is_peer {
             self.peer = new.clone();
         } else {
             self.caller = Some(new.clone());
         }
-        self.publish("", None)
+        unheard.pass(self.publish("", None))?;
+        unheard.finish()
     }
 
     /// On the topic of who calls, or of who is called if nobody does; on that of all if the channel has

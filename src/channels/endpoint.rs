@@ -105,7 +105,8 @@ pub struct EndpointUpdate {
 pub type EndpointBlob = Blob<Arc<EndpointSnapshot>>;
 
 /// A live endpoint. Every change is published at once. Handles of it are clones; it is taken down by
-/// [`Endpoint::end`], or when the last one is dropped.
+/// [`Endpoint::end`], or when the last one is dropped: each channel that is set to it has one. Every change
+/// copies the list of its channels, so many channels at one endpoint cost the square of their number.
 ///
 /// ```
 /// use stasis_bus::Bus;
@@ -168,8 +169,11 @@ impl Endpoint {
                 forwards: Mutex::new(vec![to_technology, to_all]),
             }),
         };
-        endpoint.change(|_| ())?;
-        Ok(endpoint)
+        match endpoint.change(|_| ()) {
+            // It is there: who is full misses that, and nobody else.
+            Err(error) if !error.is_full() => Err(error),
+            _ => Ok(endpoint),
+        }
     }
 
     /// Technology, slash, resource.
@@ -211,6 +215,10 @@ impl Endpoint {
     /// As [`Endpoint::set_state`].
     pub fn set_max_channels(&self, max: Option<u32>) -> Result<Publication, TelephonyError> {
         self.change(|endpoint| endpoint.max_channels = max)
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     pub(super) fn add_channel(&self, id: &str) -> Result<(), TelephonyError> {

@@ -64,6 +64,13 @@ pub enum TelephonyError {
     Publish(PublishError),
 }
 
+impl TelephonyError {
+    /// True if somebody's mailbox was full, and all others were told.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Publish(PublishError::Full { .. }))
+    }
+}
+
 impl fmt::Display for TelephonyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

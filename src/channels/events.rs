@@ -2,8 +2,9 @@
 //! channel's topic. None of them publishes anything about a channel that has ended.
 
 use super::channel::Channel;
+use super::commit::Unheard;
 use super::snapshot::ChannelBlob;
-use super::telephony::Telephony;
+use super::telephony::{Telephony, check_roles};
 use super::text::{id, text};
 use super::{
     CHANNEL_DTMF_BEGIN, CHANNEL_DTMF_END, CHANNEL_HANGUP_REQUEST, CHANNEL_HOLD, CHANNEL_MASQUERADE,
@@ -74,7 +75,8 @@ impl Channel {
     /// The same with a second channel: this one in the first role, the other one in the second.
     ///
     /// # Errors
-    /// As [`Channel::publish_blob`], and [`TelephonyError::Blob`] for a role without a name.
+    /// As [`Channel::publish_blob`], [`TelephonyError::Blob`] for a role without a name, and
+    /// [`TelephonyError::MissingRole`] as [`Telephony::publish_roles`].
     pub fn publish_pair(
         &self,
         message_type: &MessageType<MultiChannelBlob>,
@@ -86,7 +88,7 @@ impl Channel {
         // Roles are the same each time.
         let blob = MultiBlob::new(data).with(other_role, other.snapshot_or_current())?;
         let blob_of = |snapshot| blob.clone().with(role, snapshot);
-        blob_of(self.snapshot_or_current())?;
+        check_roles(message_type, &blob_of(self.snapshot_or_current())?)?;
         self.inner.tell(|snapshot| {
             let both = blob_of(snapshot).unwrap_or_else(|_| blob.clone());
             self.inner.shared.message(message_type, both)
@@ -162,7 +164,8 @@ impl Channel {
     }
 
     /// Sets a variable, and publishes that. If it is one that clients want to see, a snapshot with it
-    /// comes first. What is no UTF-8 is replaced.
+    /// comes first, unless one is staged: then it comes when the staging ends, and what tells of the variable
+    /// has the snapshot before it. What is no UTF-8 is replaced.
     ///
     /// # Errors
     /// [`TelephonyError::Empty`] and [`TelephonyError::TooLong`] for its name, and as
@@ -176,10 +179,13 @@ impl Channel {
         if self.has_ended() {
             return Err(TelephonyError::ChannelEnded);
         }
+        let mut unheard = Unheard::default();
         if self.remember_variable(&name, &value) {
-            self.publish()?;
+            unheard.pass(self.publish())?;
         }
-        self.publish_blob(&CHANNEL_VARSET, json!({ "variable": name, "value": value }))
+        let data = json!({ "variable": name, "value": value });
+        unheard.pass(self.publish_blob(&CHANNEL_VARSET, data))?;
+        unheard.finish()
     }
 }
 

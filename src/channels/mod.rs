@@ -38,6 +38,7 @@ mod endpoint;
 mod error;
 mod events;
 mod index;
+mod membership;
 mod segments;
 mod snapshot;
 mod system;

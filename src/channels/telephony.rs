@@ -12,6 +12,7 @@ use super::text::{endpoint_key, folded, id};
 use super::{CHANNEL_CHANSPY_START, CHANNEL_DIAL, TelephonyError};
 use crate::sync::unmodelled::Arc;
 use crate::{Forward, Message, MessageType, Topic, Topics};
+use std::any::Any;
 use std::fmt;
 
 /// The topics, the look-up tables and the objects of telephony on one bus.
@@ -261,10 +262,12 @@ impl Telephony {
         Bridge::new(&self.shared, id("bridge's id", uniqueid)?, false)
     }
 
-    /// A new endpoint. Its first snapshot is published at once.
+    /// A new endpoint. Its first snapshot is published at once. It is taken down when its last handle goes;
+    /// channels that were set to it have one each.
     ///
     /// # Errors
-    /// As [`Telephony::channel`], and [`TelephonyError::SlashInTechnology`].
+    /// As [`Telephony::channel`], and [`TelephonyError::SlashInTechnology`]. A full mailbox of somebody is
+    /// none: the endpoint is there, for all others.
     pub fn endpoint(
         &self,
         technology: impl AsRef<[u8]>,
@@ -285,7 +288,8 @@ impl Telephony {
         self.shared.channels.get(uniqueid)
     }
 
-    /// The same by the channel's name.
+    /// The same by the channel's name: the one that was published last under it, of several. Once that one
+    /// has ended or has another name, none is found before one of the others is published anew.
     #[must_use]
     pub fn channel_by_name(&self, name: &str) -> Option<Arc<ChannelSnapshot>> {
         self.shared.channels_by_name.get(name)
@@ -428,12 +432,15 @@ impl Telephony {
     /// Publishes a message about no channel, or about several, on the topic of all channels.
     ///
     /// # Errors
-    /// What publish has to say.
+    /// As [`Telephony::publish_roles`].
     pub fn publish_global<T: Send + Sync + 'static>(
         &self,
         message_type: &MessageType<T>,
         payload: T,
     ) -> Result<(), TelephonyError> {
+        if let Some(blob) = (&payload as &dyn Any).downcast_ref() {
+            check_roles(message_type, blob)?;
+        }
         let message = self.shared.message(message_type, payload);
         publish(&self.shared.topics.channels, message)
     }
@@ -441,23 +448,14 @@ impl Telephony {
     /// The same for several channels in their roles.
     ///
     /// # Errors
-    /// [`TelephonyError::MissingRole`] for a dial without `peer` and a spying without `spyer_channel`.
+    /// [`TelephonyError::MissingRole`] for a dial without `peer` and a spying without `spyer_channel`, and
+    /// what publish has to say.
     pub fn publish_roles(
         &self,
         message_type: &MessageType<MultiChannelBlob>,
         blob: MultiChannelBlob,
     ) -> Result<(), TelephonyError> {
-        let needed = if message_type.info() == CHANNEL_DIAL.info() {
-            Some("peer")
-        } else if message_type.info() == CHANNEL_CHANSPY_START.info() {
-            Some("spyer_channel")
-        } else {
-            None
-        };
-        match needed.filter(|role| blob.get(role).is_none()) {
-            Some(role) => Err(TelephonyError::MissingRole { role }),
-            None => self.publish_global(message_type, blob),
-        }
+        self.publish_global(message_type, blob)
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -470,6 +468,24 @@ impl Shared {
         let technology = technology.to_ascii_uppercase();
         let name = format!("endpoint:{technology}");
         Ok(Topics::topic(&self.topics.endpoints, &name)?)
+    }
+}
+
+/// Refuses a blob without somebody without whom its type makes no sense.
+pub(super) fn check_roles<T: Send + Sync + 'static>(
+    message_type: &MessageType<T>,
+    blob: &MultiChannelBlob,
+) -> Result<(), TelephonyError> {
+    let needed = if message_type.info() == CHANNEL_DIAL.info() {
+        Some("peer")
+    } else if message_type.info() == CHANNEL_CHANSPY_START.info() {
+        Some("spyer_channel")
+    } else {
+        None
+    };
+    match needed.filter(|role| blob.get(role).is_none()) {
+        Some(role) => Err(TelephonyError::MissingRole { role }),
+        None => Ok(()),
     }
 }
 
