@@ -223,9 +223,7 @@ fn a_flush_is_a_ping_and_says_who_is_stuck() {
     assert_eq!(subscription.flush_timeout(SOON), Err(WaitError::TimedOut));
     drop((go, running));
     subscription.flush_timeout(Duration::from_secs(30)).unwrap();
-    let after = subscription.stats();
-    assert_eq!((after.depth, after.delivered), (0, 3));
-    assert!(after.high_water >= 2);
+    assert_eq!(subscription.stats().delivered, 3);
 }
 
 #[test]
