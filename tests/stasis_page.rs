@@ -13,12 +13,52 @@ fn rows(page: &str) -> Vec<Vec<&str>> {
     rows.collect()
 }
 
+/// The names of the tests in a source that run: not of those that are commented out or ignored.
+fn tests_in(source: &str) -> BTreeSet<String> {
+    let lines = source.lines().map(str::trim_start);
+    let code: Vec<_> = lines.filter(|line| !line.starts_with("//")).collect();
+    let mut names = BTreeSet::new();
+    for part in without_block_comments(&code.join("\n"))
+        .split("#[test]")
+        .skip(1)
+    {
+        let Some((attributes, rest)) = part.split_once("fn ") else {
+            continue;
+        };
+        let name = rest.split('(').next().unwrap_or_default();
+        if !attributes.contains("ignore") && !attributes.contains("#[cfg(any())]") {
+            names.insert(name.to_owned());
+        }
+    }
+    names
+}
+
+fn without_block_comments(source: &str) -> String {
+    let mut parts = source.split("/*");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |code, part| {
+        code + part.split_once("*/").map_or("", |(_, rest)| rest)
+    })
+}
+
 /// The names of the tests in a file.
 fn tests_of(file: &Path) -> BTreeSet<String> {
-    let source = fs::read_to_string(file).unwrap_or_default();
-    let parts = source.split("#[test]").skip(1);
-    let names = parts.filter_map(|part| part.split_once("fn ")?.1.split_once('('));
-    names.map(|(name, _)| name.to_owned()).collect()
+    tests_in(&fs::read_to_string(file).unwrap_or_default())
+}
+
+#[test]
+fn what_does_not_run_is_no_test() {
+    let source = [
+        "#[test]\nfn runs() {}",
+        "// #[test]\n// fn commented_out() {}",
+        "/* #[test]\nfn in_a_block() {} */",
+        "#[test]\n#[ignore = \"slow\"]\nfn ignored() {}",
+        "#[test]\n#[cfg(any())]\nfn nowhere() {}",
+        "#[test]\n#[should_panic]\nfn runs_too() {}",
+        "fn helper() {}",
+    ];
+    let names = tests_in(&source.join("\n"));
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["runs", "runs_too"]);
 }
 
 #[test]
