@@ -60,7 +60,8 @@ pub enum TelephonyError {
     Topic(TopicError),
     /// A topic could not be forwarded to another one.
     Forward(ForwardError),
-    /// A message was not published, or not to everybody.
+    /// A message was not published, or not to everybody. What it was to tell of has happened all the same:
+    /// a full mailbox of somebody stops no change half-way.
     Publish(PublishError),
 }
 

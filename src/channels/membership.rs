@@ -16,7 +16,8 @@ use std::cell::Cell;
 
 impl Bridge {
     /// A channel enters. First it is said that it has entered, then what the bridge is like now; both on
-    /// the bridge's topic, and nothing of this bridge comes between.
+    /// the bridge's topic, and nothing of this bridge comes between. A channel may be in several; its
+    /// snapshots name the visible one that it entered last, and none once it has left that.
     ///
     /// # Errors
     /// [`TelephonyError::AlreadyInBridge`], [`TelephonyError::ChannelEnded`],
