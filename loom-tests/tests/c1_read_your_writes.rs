@@ -21,7 +21,7 @@ fn cached(cache: &Cache) -> Option<u8> {
 
 #[test]
 fn two_who_publish() {
-    phased("c1_read_your_writes, two publishers", 149, || {
+    phased("c1_read_your_writes, two publishers", 72, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("topic").unwrap();
         let cache = cache();
@@ -43,7 +43,7 @@ fn two_who_publish() {
 
 #[test]
 fn one_publishes_what_another_clears() {
-    phased("c1_read_your_writes, a clear", 80, || {
+    phased("c1_read_your_writes, a clear", 45, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("topic").unwrap();
         let cache = cache();
