@@ -10,6 +10,7 @@ use crate::message::{KeyRef, Message, Origin, TypeInfo};
 use crate::sync::unmodelled::Arc;
 use crate::topic::{Offered, PublishError, Staged, Topic};
 use std::fmt;
+use std::iter;
 
 /// What a caching topic is made of: where messages come from, where they are kept, and where that is
 /// announced.
@@ -86,14 +87,10 @@ impl Announcer {
     fn requested(self: &Arc<Self>, request: &CacheClear) {
         match &request.0 {
             Clear::Like(sample) => {
-                if let Verdict::Keep(_, key) = self.shared.judge(sample) {
-                    let origin = self.shared.normal(sample.origin());
-                    self.clear_key(sample.info(), key, origin);
-                }
+                self.clear_like(sample);
             }
             Clear::Key { info, key, origin } => {
-                let origin = self.shared.normal(*origin);
-                self.clear_key(info, key.as_ref(), origin);
+                self.clear_key(info, key.as_ref(), *origin);
             }
         }
     }
@@ -143,6 +140,15 @@ impl Announcer {
         }
     }
 
+    /// Forgets what has the type, key and origin of that message. False if there was nothing, `None` if the
+    /// message is not cacheable.
+    pub(super) fn clear_like(self: &Arc<Self>, sample: &Message) -> Option<bool> {
+        match self.shared.judge(sample) {
+            Verdict::Keep(_, key) => Some(self.clear_key(sample.info(), key, sample.origin())),
+            Verdict::NotCacheable => None,
+        }
+    }
+
     /// Forgets what is cached for that. False if there was nothing.
     pub(super) fn clear_key(
         self: &Arc<Self>,
@@ -150,6 +156,7 @@ impl Announcer {
         key: KeyRef<'_>,
         origin: Origin,
     ) -> bool {
+        let origin = self.shared.normal(origin);
         if origin == Origin::AGGREGATE {
             // It is made of snapshots, and goes with them.
             return false;
@@ -258,28 +265,16 @@ impl Announcer {
         let Some(stage) = self.topic.try_stage() else {
             return Tried::NotPlain;
         };
+        let mut seen = Seen::counts(book);
         made.left = self.apply(change, book);
         if !self.topic.has_subscribers_for(&CACHE_UPDATE) {
             return Tried::Made;
         }
         // What has left the entry goes on in the updates, without being counted anew.
-        let update = CacheUpdate {
-            info: change.entry.info,
-            key: change.entry.place.key.clone(),
-            origin: change.origin,
-            old: made.left.snapshot.take(),
-            new: change.new.cloned(),
-            version: book.version,
-        };
-        let end_of_aggregate = made.left.aggregate.take().map(|old| CacheUpdate {
-            info: update.info,
-            key: update.key.clone(),
-            origin: Origin::AGGREGATE,
-            old: Some(old),
-            new: None,
-            version: book.aggregate_version,
-        });
-        for update in [Some(update), end_of_aggregate].into_iter().flatten() {
+        seen.message = made.left.snapshot.take();
+        seen.aggregate = made.left.aggregate.take();
+        let (update, end_of_aggregate) = change.updates(seen);
+        for update in iter::once(update).chain(end_of_aggregate) {
             let offered = made.offered.get_or_insert_default();
             let refused = stage.offer_into(CACHE_UPDATE.message(update), offered);
             made.refused.extend(refused.err());

@@ -7,7 +7,7 @@ use super::shared::Shared;
 use super::snapshot;
 use super::update::{CACHE_UPDATE, CacheUpdate};
 use crate::error::SubscribeError;
-use crate::message::{Key, KeyRef, Message, MessageType, Origin};
+use crate::message::{KeyRef, Message, MessageType, Origin};
 use crate::subscription::{Receiver, Subscription};
 use crate::sync::unmodelled::{Arc, RwLock};
 use crate::topic::{SubscriptionBuilder, Tap, Topic, Topics};
@@ -178,14 +178,9 @@ impl CachingTopic {
         origin: Origin,
     ) -> Result<(), CacheError> {
         let (info, key) = (message_type.info(), key.into());
-        let shared = &self.announcer.shared;
-        shared.check(info, key)?;
-        let origin = shared.normal(origin);
-        if self.announcer.clear_key(info, key, origin) {
-            Ok(())
-        } else {
-            Err(CacheError::NotCached { name: info.name() })
-        }
+        self.announcer.shared.check(info, key)?;
+        let was_there = self.announcer.clear_key(info, key, origin);
+        cleared(was_there, info.name())
     }
 
     /// Forgets what has the type, key and origin of that message, and announces that.
@@ -194,19 +189,8 @@ impl CachingTopic {
     /// [`CacheError::NotCached`] if there is nothing, [`CacheError::NotCacheable`] if the message is not.
     pub fn clear_like(&self, sample: &Message) -> Result<(), CacheError> {
         let name = sample.info().name();
-        let key: Option<Key> = self.announcer.shared.key_of(sample);
-        let Some(key) = key else {
-            return Err(CacheError::NotCacheable { name });
-        };
-        let origin = self.announcer.shared.normal(sample.origin());
-        if self
-            .announcer
-            .clear_key(sample.info(), key.as_ref(), origin)
-        {
-            Ok(())
-        } else {
-            Err(CacheError::NotCached { name })
-        }
+        let was_there = self.announcer.clear_like(sample);
+        cleared(was_there.ok_or(CacheError::NotCacheable { name })?, name)
     }
 
     /// Ends the caching, and closes the topic of updates: whoever is subscribed there gets a final
@@ -215,6 +199,14 @@ impl CachingTopic {
         let Self { announcer, tap } = self;
         drop(tap);
         announcer.topic.close();
+    }
+}
+
+fn cleared(was_there: bool, name: &'static str) -> Result<(), CacheError> {
+    if was_there {
+        Ok(())
+    } else {
+        Err(CacheError::NotCached { name })
     }
 }
 

@@ -81,6 +81,19 @@ pub(super) struct Seen {
     pub(super) aggregate_version: u64,
 }
 
+impl Seen {
+    /// As far as the book tells, which has no messages.
+    pub(super) fn counts(book: &Book) -> Self {
+        Self {
+            message: None,
+            aggregate: None,
+            snapshots: book.snapshots,
+            version: book.version,
+            aggregate_version: book.aggregate_version,
+        }
+    }
+}
+
 impl std::fmt::Debug for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.key.fmt(f)
@@ -139,9 +152,7 @@ impl Entry {
         Seen {
             message: self.get(origin),
             aggregate: self.aggregate.get(),
-            snapshots: book.snapshots,
-            version: book.version,
-            aggregate_version: book.aggregate_version,
+            ..Seen::counts(book)
         }
     }
 

@@ -7,7 +7,7 @@ use super::entry::{Book, Entry};
 use super::error::CacheError;
 use super::index::{Index, Place, PlaceRef};
 use super::update::{CACHE_CLEAR, CACHE_UPDATE};
-use crate::message::{Key, KeyRef, Message, Origin, TypeInfo};
+use crate::message::{KeyRef, Message, Origin, TypeInfo};
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{Arc, OnceLock};
 use std::fmt;
@@ -95,14 +95,6 @@ impl Shared {
             rule.kind.get_or_init(|| key.kind());
         }
         Verdict::Keep(rule, key)
-    }
-
-    /// The key of a message, to be kept.
-    pub(super) fn key_of(&self, message: &Message) -> Option<Key> {
-        match self.judge(message) {
-            Verdict::Keep(_, key) => Some(key.to_key()),
-            Verdict::NotCacheable => None,
-        }
     }
 
     /// Whether a key can be one of that type.

@@ -19,6 +19,11 @@ const HEADS: [&str; 7] = [
     "Timestamp",
 ];
 
+/// How AMI writes a text that there is none of.
+pub(super) fn known(text: &str) -> &str {
+    if text.is_empty() { "<unknown>" } else { text }
+}
+
 /// Writes one event.
 ///
 /// Control characters, line breaks of Unicode and NUL become spaces in values; in keys they become

@@ -1,6 +1,6 @@
 //! What a bridge was like at one moment, as text too. The live object is in `bridge.rs`.
 
-use super::AmiEvent;
+use super::ami::{AmiEvent, known};
 use super::snapshot::hides_channel;
 use crate::{Rendering, Subject, json};
 use serde_json::{Value, json};
@@ -141,10 +141,6 @@ impl BridgeSnapshot {
     ) -> AmiEvent {
         let hidden = self.channels.iter().filter(|id| is_hidden(id)).count();
         let num_channels = self.num_channels.saturating_sub(hidden);
-        let known = |text: &str| match text {
-            "" => String::from("<unknown>"),
-            text => text.into(),
-        };
         let mut event = event
             .prefixed(prefix, "BridgeUniqueid", &self.uniqueid)
             .prefixed(prefix, "BridgeType", &self.subclass)

@@ -1,6 +1,6 @@
 //! What a channel was like at one moment, as text too. The live object is in `channel.rs`.
 
-use super::AmiEvent;
+use super::ami::{AmiEvent, known};
 use super::segments::{
     Base, Bridged, Caller, ChannelState, Connected, Dialplan, Direct, Hangup, Peer,
 };
@@ -169,10 +169,6 @@ impl ChannelSnapshot {
         prefix: &str,
         is_hidden: impl Fn(&str) -> bool,
     ) -> AmiEvent {
-        let known = |text: &str| match text {
-            "" => String::from("<unknown>"),
-            text => text.into(),
-        };
         let mut event = event
             .prefixed(prefix, "Channel", self.name())
             .prefixed(prefix, "ChannelState", self.state().number())

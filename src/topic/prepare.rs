@@ -130,12 +130,21 @@ pub(super) fn leave_unwanted(
     guard: &Guard,
     after: &mut Aftermath,
 ) -> u64 {
-    let before = prepared.len();
-    let is_unwanted = |ready: &Ready| {
+    leave_out(prepared, after, |ready| {
         let types = &ready.subscriber.types;
         types.as_changeable().is_some() && !types.wants(info, guard)
-    };
-    while let Some(index) = prepared.iter().position(is_unwanted) {
+    })
+}
+
+/// Takes out those who are to be offered nothing, and says how many there were. They are let go of when nothing
+/// is pinned any more.
+pub(super) fn leave_out(
+    prepared: &mut Prepared,
+    after: &mut Aftermath,
+    is_out: impl Fn(&Ready) -> bool,
+) -> u64 {
+    let before = prepared.len();
+    while let Some(index) = prepared.iter().position(&is_out) {
         let Ready {
             subscriber, alive, ..
         } = prepared.remove(index);

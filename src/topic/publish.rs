@@ -6,7 +6,9 @@
 use super::aftermath::Aftermath;
 use super::forward::{Step, reach, step};
 use super::node::{Alive, Node};
-use super::prepare::{Asked, Prepared, Ready, Slow, collect_slow, leave_unwanted, prepare};
+use super::prepare::{
+    Asked, Prepared, Ready, Slow, collect_slow, leave_out, leave_unwanted, prepare,
+};
 use super::publish_error::PublishError;
 use super::subscribers::{self, Entry, Listing};
 use super::tap::TapInner;
@@ -101,21 +103,13 @@ pub(super) fn prepare_ahead(
 }
 
 /// True if there is nobody for whom code of the user's would have to be run but those.
-pub(super) fn were_all_asked(node: &Node, asked: &Asked) -> bool {
+pub(super) fn were_all_asked(node: &Node, asked: &[u64]) -> bool {
     let guard = epoch::pin();
     let listings = listings(node, &guard);
     let mut slow = listings
         .iter()
         .flat_map(|(_, listing)| listing.slow().iter());
     slow.all(|entry| asked.contains(&entry.get().id))
-}
-
-/// True if a publish would have no code of the user's to run before its offers.
-pub(super) fn is_plain(node: &Node) -> bool {
-    let guard = epoch::pin();
-    listings(node, &guard)
-        .iter()
-        .all(|(_, listing)| listing.slow().is_empty())
 }
 
 /// The second step of a staged publish: no code of the user's, and nobody is waited for.
@@ -232,18 +226,12 @@ fn taps(listings: &Listings<'_>) -> impl Iterator<Item = Arc<TapInner>> {
 /// Who is on a topic with total order that is out of reach by now is offered nothing: its turn is not held
 /// (D7).
 fn leave_unreached(prepared: &mut Prepared, listings: &Listings<'_>, after: &mut Aftermath) {
-    let is_unreached = |ready: &Ready| {
+    leave_out(prepared, after, |ready| {
         let ordered = ready.alive.as_ref().map(|alive| &*alive.node);
         ordered
             .filter(|node| node.has_total_order())
             .is_some_and(|node| !listings.iter().any(|(reached, _)| reached.id == node.id))
-    };
-    while let Some(index) = prepared.iter().position(is_unreached) {
-        let Ready {
-            subscriber, alive, ..
-        } = prepared.remove(index);
-        after.rare().unpinned.push((subscriber, alive));
-    }
+    });
 }
 
 pub(super) type Listings<'g> = SmallVec<[(&'g Node, &'g Listing); 8]>;

@@ -81,7 +81,7 @@ pub struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     pub(super) fn new(alive: &'a Arc<Alive>) -> Option<Self> {
-        publish::is_plain(&alive.node).then_some(Self { alive })
+        publish::were_all_asked(&alive.node, &[]).then_some(Self { alive })
     }
 
     /// Offers a message as [`Staged::offer`] does.
