@@ -1,5 +1,5 @@
-//! What has to be run before the offers: closure filters and key functions of those who publishers run them
-//! for. Without pin or lock; nothing is offered here.
+//! What has to be run before the offers: closure filters and key functions of those who publishers run
+//! them for. Without pin or lock; nothing is offered here.
 
 use super::aftermath::Aftermath;
 use super::node::Alive;
@@ -136,8 +136,8 @@ pub(super) fn leave_unwanted(
     })
 }
 
-/// Takes out those who are to be offered nothing, and says how many there were. They are let go of when nothing
-/// is pinned any more.
+/// Takes out those who are to be offered nothing, and says how many there were. They are let go of when
+/// nothing is pinned any more.
 pub(super) fn leave_out(
     prepared: &mut Prepared,
     after: &mut Aftermath,
