@@ -8,10 +8,14 @@ mod contest;
 mod driver;
 mod item;
 mod ledger;
+mod limits;
 mod line;
 mod peer;
 mod peers;
+mod percentiles;
+mod plots;
 mod shapes;
+mod single;
 mod table;
 mod targets;
 mod watchdog;
@@ -76,6 +80,8 @@ fn measure(run: &args::Run) -> Result<(), Fault> {
         lines.extend(found);
     }
     println!("\n{}", targets::report(&lines));
+    println!("{}", limits::report(&lines));
+    plots::draw(&lines, &run.plots)?;
     if let Some(path) = &run.json {
         line::write(path, &lines)?;
     }

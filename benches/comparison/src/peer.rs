@@ -179,6 +179,12 @@ pub(crate) trait Publisher: Send {
             self.publish(item);
         }
     }
+
+    /// From now on publishes on that topic only. False if the peer does not offer this, which shapes that want it
+    /// then leave out.
+    fn stay_on(&mut self, _topic: usize) -> bool {
+        false
+    }
 }
 
 /// Whatever belongs to each topic, with a turn for each.
@@ -196,6 +202,13 @@ impl<T> Turns<T> {
     /// How many topics there are.
     pub(crate) fn len(&self) -> usize {
         self.topics.len()
+    }
+
+    /// All turns are that one's from now on; true, as [`Publisher::stay_on`] wants it.
+    pub(crate) fn stay_on(&mut self, topic: usize) -> bool {
+        self.topics = vec![self.topics.swap_remove(topic)];
+        self.at = 0;
+        true
     }
 
     /// Whose turn it is.

@@ -71,4 +71,8 @@ impl<S: Sender> Publisher for Senders<S> {
             last.send_one(item);
         }
     }
+
+    fn stay_on(&mut self, topic: usize) -> bool {
+        self.0.stay_on(topic)
+    }
 }

@@ -165,6 +165,10 @@ impl Publisher for Each {
     fn publish(&mut self, item: Item) {
         self.0.next().publish(item).expect("an open topic");
     }
+
+    fn stay_on(&mut self, topic: usize) -> bool {
+        self.0.stay_on(topic)
+    }
 }
 
 /// With one topic, [`BATCH`] items a publish.

@@ -1,5 +1,9 @@
 //! What is measured: each file is a family of shapes, each shape a name and a function that gives lines.
 
+mod latency;
+mod machine;
+mod ping_pong;
+mod publish_call;
 mod throughput;
 
 use crate::line::Line;
@@ -54,5 +58,12 @@ impl fmt::Display for Plan {
 
 /// All there are, in the order of the report.
 pub(crate) fn all() -> impl Iterator<Item = &'static Shape> {
-    throughput::SHAPES.iter()
+    let families = [
+        machine::SHAPES,
+        throughput::SHAPES,
+        latency::SHAPES,
+        ping_pong::SHAPES,
+        publish_call::SHAPES,
+    ];
+    families.into_iter().flatten()
 }
