@@ -8,7 +8,7 @@ use super::{Context, Plan, Shape};
 use crate::contest::in_rounds;
 use crate::ledger::Look;
 use crate::line::Line;
-use crate::peer::{Fault, Peer, Wiring};
+use crate::peer::{Fault, Messages, Peer, Wiring};
 use crate::percentiles::{self, PERCENTILES, Recorder, Times};
 use crate::single::{Single, with_single};
 use std::hint::spin_loop;
@@ -66,7 +66,8 @@ pub(super) fn takes_part(peer: &dyn Peer) -> bool {
         .name()
         .split_once('/')
         .map_or("", |(_, variant)| variant);
-    peer.how().reuses.is_none() && !matches!(variant, "batch" | "batches" | "bounded")
+    let reuses = matches!(peer.how().messages, Messages::Reused(_));
+    !reuses && !variant.contains("batch") && !matches!(variant, "bounded" | "recv-many")
 }
 
 /// A contender, and what its rounds have recorded.
