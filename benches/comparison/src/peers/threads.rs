@@ -27,9 +27,7 @@ pub(crate) struct Threads(Vec<JoinHandle<()>>);
 
 impl Threads {
     pub(crate) fn spawn(&mut self, work: impl FnOnce() + Send + 'static) {
-        // 512 of them: a stack need not be large.
-        let builder = std::thread::Builder::new().stack_size(256 * 1024);
-        self.0.push(builder.spawn(work).expect("a thread"));
+        self.0.push(std::thread::spawn(work));
     }
 
     /// # Errors
