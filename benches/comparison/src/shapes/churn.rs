@@ -37,6 +37,9 @@ pub(crate) const SHAPES: &[Shape] = &[
 const MANY: usize = 100_000;
 const FEW: usize = 10;
 
+/// Pairs a second of a churn that does not do all it can.
+const PACE: f64 = 300_000.0;
+
 fn wanted(context: &Context) -> impl Iterator<Item = &'static (&'static str, Open)> {
     PLACES.iter().filter(|(name, _)| is_wanted(context, name))
 }
@@ -77,7 +80,7 @@ fn under_fire(shape: &Shape, context: &Context) -> Result<Vec<Line>, Fault> {
     figures.measure(rounds(context))
 }
 
-/// The publisher alone for `time`, then beside the churn for as long.
+/// The publisher alone for `time`, then beside the churn for as long, and beside a slower one.
 fn fire(open: Open, time: Duration) -> Result<Vec<Figure>, Fault> {
     let (mut place, mut publish) = open(0)?;
     let (stop, published) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -101,23 +104,40 @@ fn fire(open: Open, time: Duration) -> Result<Vec<Figure>, Fault> {
         let from = now(published);
         std::thread::sleep(time);
         let alone = rate(from);
-        let (from, mut pairs) = (now(published), 0_u32);
-        while from.1.elapsed() < time {
-            (0..32).for_each(|_| place.pair());
-            pairs += 32;
-        }
-        let settled = place.settle();
-        let pairs = f64::from(pairs) / from.1.elapsed().as_secs_f64();
-        let beside = rate(from);
+        let mut churn = |pace: Option<f64>| {
+            let from = now(published);
+            let pairs = churn(&mut *place, time, pace);
+            let settled = place.settle();
+            let pairs = pairs as f64 / from.1.elapsed().as_secs_f64();
+            (settled, pairs, 100.0 * rate(from) / alone)
+        };
+        let (settled, pairs, keeps) = churn(None);
+        let (settled_too, _, keeps_paced) = churn(Some(PACE));
         stop.store(true, Ordering::Relaxed); // Relaxed: see above
         publisher.join().map_err(|_| "the publisher panicked")?;
-        settled?;
+        settled.and(settled_too)?;
         Ok(vec![
             figure("pairs", "k/s", pairs / 1e3),
-            figure("publisher keeps", "%", 100.0 * beside / alone),
+            figure("publisher keeps", "%", keeps),
+            figure("keeps beside 300 k/s", "%", keeps_paced),
             figure("publisher alone", "M/s", alone / 1e6),
         ])
     })
+}
+
+/// Pairs for as long as `time`, as many as go, or so many a second if they do.
+fn churn(place: &mut dyn Place, time: Duration, pace: Option<f64>) -> u64 {
+    let (begin, mut pairs) = (Instant::now(), 0);
+    loop {
+        let elapsed = begin.elapsed();
+        if elapsed > time {
+            return pairs;
+        }
+        if pace.is_none_or(|pace| (pairs as f64) < pace * elapsed.as_secs_f64()) {
+            place.pair();
+            pairs += 1;
+        }
+    }
 }
 
 fn now(published: &AtomicU64) -> (u64, Instant) {

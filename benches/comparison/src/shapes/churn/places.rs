@@ -5,6 +5,8 @@ use crate::peer::Fault;
 use stasis_bus::{Bus, MessageType, Receiver, Subscription, Topic};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 /// One topic, seen by who subscribes.
 pub(super) trait Place {
@@ -24,9 +26,11 @@ pub(super) trait Place {
 pub(super) type Publish = Box<dyn FnMut(u64) + Send>;
 
 /// A topic with so many subscribers who get nothing, and its publisher.
-pub(super) type Open = fn(usize) -> Result<(Box<dyn Place>, Publish), Fault>;
+pub(super) type Open = fn(usize) -> Opened;
+pub(super) type Opened = Result<(Box<dyn Place>, Publish), Fault>;
 
-/// By name: handlers on the pool, and receivers as the others have; with somebody who listens to notices of change.
+/// By name: handlers on the pool, and tasks of the others; receivers that nobody runs; and with somebody who listens
+/// to notices of change.
 pub(super) const PLACES: &[(&str, Open)] = &[
     ("stasis-bus", |others| stasis(false, false, others)),
     ("stasis-bus/notices", |others| stasis(false, true, others)),
@@ -34,8 +38,14 @@ pub(super) const PLACES: &[(&str, Open)] = &[
     ("stasis-bus/receiver-notices", |others| {
         stasis(true, true, others)
     }),
-    ("tokio-broadcast", tokio_broadcast),
-    ("async-broadcast", async_broadcast),
+    ("tokio-broadcast", |others| tokio_broadcast(true, others)),
+    ("tokio-broadcast/receiver", |others| {
+        tokio_broadcast(false, others)
+    }),
+    ("async-broadcast", |others| async_broadcast(true, others)),
+    ("async-broadcast/receiver", |others| {
+        async_broadcast(false, others)
+    }),
     ("callbacks", callbacks),
 ];
 
@@ -48,6 +58,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Of this type nothing is ever published.
 static OTHER: MessageType<()> = MessageType::new("other");
 
+fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Result<(), Fault> {
+    let begin = Instant::now();
+    while !is_so() {
+        if begin.elapsed() > PATIENCE {
+            return Err(what.into());
+        }
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
 struct Stasis {
     is_receiver: bool,
     topic: Topic,
@@ -58,11 +79,7 @@ struct Stasis {
     bus: Bus,
 }
 
-fn stasis(
-    is_receiver: bool,
-    has_listener: bool,
-    others: usize,
-) -> Result<(Box<dyn Place>, Publish), Fault> {
+fn stasis(is_receiver: bool, has_listener: bool, others: usize) -> Opened {
     let bus = Bus::new()?;
     let topic = bus.topic("topic")?;
     let other = |_| topic.subscribe().receiver();
@@ -116,13 +133,7 @@ impl Place for Stasis {
     }
 
     fn settle(&mut self) -> Result<(), Fault> {
-        let begin = Instant::now();
-        while self.bus.stats().ending > 0 {
-            if begin.elapsed() > PATIENCE {
-                return Err("subscriptions do not end".into());
-            }
-            std::thread::yield_now();
-        }
+        wait_until("subscriptions do not end", || self.bus.stats().ending == 0)?;
         self.listen();
         // One for coming and one for going.
         if self.listener.is_some() && self.heard < 2 * self.pairs {
@@ -132,42 +143,66 @@ impl Place for Stasis {
     }
 }
 
-struct TokioBroadcast {
-    sender: tokio::sync::broadcast::Sender<Arc<Item>>,
-    _others: Vec<tokio::sync::broadcast::Receiver<Arc<Item>>>,
+/// Rivals' receivers, and who runs a task with each, if somebody does: then it is what a handler on our pool is.
+struct Receivers<S, R> {
+    sender: S,
+    runtime: Option<Runtime>,
+    subscribe: fn(&S) -> R,
+    receive: fn(&Runtime, R) -> JoinHandle<()>,
+    count: fn(&S) -> usize,
+    /// Those there are without the pairs.
+    lasting: usize,
+    _others: Vec<R>,
 }
 
-fn tokio_broadcast(others: usize) -> Result<(Box<dyn Place>, Publish), Fault> {
-    let (sender, mut own) = tokio::sync::broadcast::channel(ROOM);
-    let place = TokioBroadcast {
+impl<S, R> Place for Receivers<S, R> {
+    #[inline]
+    fn pair(&mut self) {
+        let receiver = (self.subscribe)(&self.sender);
+        if let Some(runtime) = &self.runtime {
+            (self.receive)(runtime, receiver).abort();
+        }
+    }
+
+    fn settle(&mut self) -> Result<(), Fault> {
+        wait_until("receivers do not end", || {
+            (self.count)(&self.sender) == self.lasting
+        })
+    }
+}
+
+fn tokio_broadcast(has_tasks: bool, others: usize) -> Opened {
+    let (sender, mut own) = tokio::sync::broadcast::channel::<Arc<Item>>(ROOM);
+    let place = Receivers {
         sender: sender.clone(),
+        runtime: has_tasks.then(Runtime::new).transpose()?,
+        subscribe: |sender| sender.subscribe(),
+        receive: |runtime, mut receiver| {
+            runtime.spawn(async move { while receiver.recv().await.is_ok() {} })
+        },
+        count: |sender| sender.receiver_count(),
+        lasting: others + 1,
         _others: (0..others).map(|_| sender.subscribe()).collect(),
     };
     let publish = move |number| {
-        sender
-            .send(Arc::new(Item::new(0, number)))
-            .expect("a receiver");
+        let item = Arc::new(Item::new(0, number));
+        sender.send(item).expect("a receiver");
         assert_eq!(own.try_recv().expect("the message").number, number);
     };
     Ok((Box::new(place), Box::new(publish)))
 }
 
-impl Place for TokioBroadcast {
-    #[inline]
-    fn pair(&mut self) {
-        drop(self.sender.subscribe());
-    }
-}
-
-struct AsyncBroadcast {
-    sender: async_broadcast::Sender<Arc<Item>>,
-    _others: Vec<async_broadcast::Receiver<Arc<Item>>>,
-}
-
-fn async_broadcast(others: usize) -> Result<(Box<dyn Place>, Publish), Fault> {
-    let (sender, mut own) = async_broadcast::broadcast(ROOM);
-    let place = AsyncBroadcast {
+fn async_broadcast(has_tasks: bool, others: usize) -> Opened {
+    let (sender, mut own) = async_broadcast::broadcast::<Arc<Item>>(ROOM);
+    let place = Receivers {
         sender: sender.clone(),
+        runtime: has_tasks.then(Runtime::new).transpose()?,
+        subscribe: |sender| sender.new_receiver(),
+        receive: |runtime, mut receiver| {
+            runtime.spawn(async move { while receiver.recv_direct().await.is_ok() {} })
+        },
+        count: |sender| sender.receiver_count(),
+        lasting: others + 1,
         _others: (0..others).map(|_| sender.new_receiver()).collect(),
     };
     let publish = move |number| {
@@ -179,13 +214,6 @@ fn async_broadcast(others: usize) -> Result<(Box<dyn Place>, Publish), Fault> {
     Ok((Box::new(place), Box::new(publish)))
 }
 
-impl Place for AsyncBroadcast {
-    #[inline]
-    fn pair(&mut self) {
-        drop(self.sender.new_receiver());
-    }
-}
-
 type Callback = Arc<dyn Fn(&Arc<Item>) + Send + Sync>;
 
 struct Callbacks {
@@ -193,7 +221,7 @@ struct Callbacks {
 }
 
 /// The newest is last in the list, so that finding it again costs nothing.
-fn callbacks(others: usize) -> Result<(Box<dyn Place>, Publish), Fault> {
+fn callbacks(others: usize) -> Opened {
     let nothing = |_| -> Callback { Arc::new(|_: &Arc<Item>| {}) };
     let list: Vec<Callback> = (0..others.max(1)).map(nothing).collect();
     let list = Arc::new(RwLock::new(list));
