@@ -97,4 +97,8 @@ impl Publisher for Shared {
         let mut bus = self.0.next().lock().expect("no panic");
         bus.broadcast(item);
     }
+
+    fn stay_on(&mut self, topic: usize) -> bool {
+        self.0.stay_on(topic)
+    }
 }

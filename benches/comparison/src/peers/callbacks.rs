@@ -78,4 +78,8 @@ impl Publisher for Calls {
             callback(&item);
         }
     }
+
+    fn stay_on(&mut self, topic: usize) -> bool {
+        self.0.stay_on(topic)
+    }
 }

@@ -123,4 +123,8 @@ impl Publisher for Publishes {
             }
         });
     }
+
+    fn stay_on(&mut self, topic: usize) -> bool {
+        self.topics.stay_on(topic)
+    }
 }

@@ -125,4 +125,8 @@ impl Publisher for Ports {
     fn publish(&mut self, item: Item) {
         self.0.next().send(Arc::new(item));
     }
+
+    fn stay_on(&mut self, topic: usize) -> bool {
+        self.0.stay_on(topic)
+    }
 }
