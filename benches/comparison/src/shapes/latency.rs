@@ -8,7 +8,7 @@ use super::{Context, Plan, Shape};
 use crate::contest::in_rounds;
 use crate::ledger::Look;
 use crate::line::Line;
-use crate::peer::{Fault, Messages, Peer, Wiring};
+use crate::peer::{Fault, Kind, Messages, Peer, Wiring};
 use crate::percentiles::{self, PERCENTILES, Recorder, Times};
 use crate::single::{Single, with_single};
 use std::hint::spin_loop;
@@ -59,15 +59,13 @@ fn rounds_and_time(plan: Plan, rate: u64) -> (usize, Duration) {
     }
 }
 
-/// Those that take part: what reuses messages cannot stamp them, batches wait for the end of the batch, and the
-/// bounded variants of channels are the same at this pace.
-pub(super) fn takes_part(peer: &dyn Peer) -> bool {
-    let variant = peer
-        .name()
-        .split_once('/')
-        .map_or("", |(_, variant)| variant);
-    let reuses = matches!(peer.how().messages, Messages::Reused(_));
-    !reuses && !variant.contains("batch") && !matches!(variant, "bounded" | "recv-many")
+/// Those that take part: what reuses messages cannot stamp them, and at this pace variants with batches, bounded
+/// queues or messages in place are the same as their kin. Actors are left out as well: they are tasks with an mpsc.
+fn takes_part(peer: &dyn Peer) -> bool {
+    let how = peer.how();
+    let variant = peer.name().split_once('/');
+    let differs = variant.is_none_or(|(_, it)| how.kind == Kind::Ours && it != "batch");
+    differs && how.kind != Kind::Actor && !matches!(how.messages, Messages::Reused(_))
 }
 
 /// A contender, and what its rounds have recorded.

@@ -1,10 +1,13 @@
 //! What is measured: each file is a family of shapes, each shape a name and a function that gives lines.
 
+mod churn;
+mod figures;
 mod latency;
 mod machine;
 mod ping_pong;
 mod publish_call;
 mod throughput;
+mod unwanted;
 
 use crate::line::Line;
 use crate::peer::{Fault, Peer};
@@ -64,6 +67,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Shape> {
         latency::SHAPES,
         ping_pong::SHAPES,
         publish_call::SHAPES,
+        unwanted::SHAPES,
+        churn::SHAPES,
     ];
     families.into_iter().flatten()
 }
