@@ -41,6 +41,7 @@ const SUBSCRIBERS: [usize; 14] = [
 const TOPICS: [usize; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
 const PUBLISHERS: [usize; 4] = [1, 2, 4, 8];
 
+type BySize = fn(u64) -> Result<Vec<Figure>, Fault>;
 type Cost = Box<dyn Fn(u64) -> Result<Vec<Figure>, Fault>>;
 
 fn measure(shape: &Shape, context: &Context) -> Result<Vec<Line>, Fault> {
@@ -71,7 +72,7 @@ fn measure(shape: &Shape, context: &Context) -> Result<Vec<Line>, Fault> {
             PUBLISHERS.into_iter().map(cost).collect()
         }
         _ => {
-            let sizes: [fn(u64) -> Result<Vec<Figure>, Fault>; 5] = [
+            let sizes: [BySize; 5] = [
                 by_size::<2>,
                 by_size::<8>,
                 by_size::<32>,
