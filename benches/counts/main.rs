@@ -136,11 +136,9 @@ fn renew(rows: Vec<Row>) {
     known.extend(rows);
     let of = |case: &Case| known.iter().find(|row| row.case == case.name).cloned();
     let rows: Vec<Row> = CASES.iter().filter_map(of).collect();
-    let page = table::put_into(&read(PAGE), &rows);
-    for (path, text) in [
-        (EXPECTED, table::write(&rows, cases::loose, &tools())),
-        (PAGE, page),
-    ] {
+    let text = table::write(&rows, cases::loose, &tools());
+    let page = table::put_into(&read(PAGE), &table::parse(&text));
+    for (path, text) in [(EXPECTED, text), (PAGE, page)] {
         std::fs::write(format!("{ROOT}/{path}"), text).expect("the file is writable");
         println!("written: {path}");
     }

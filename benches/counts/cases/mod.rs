@@ -62,7 +62,8 @@ const fn inexact(by: &'static [(Kind, f64)], why: &'static str, case: Case) -> C
 }
 
 const BOTH_WAYS: &str = "who lets go of the wake-up last, caller or called, frees it";
-const HASH: &str = "how far one has to look is up to the seed of the map's hash, another one each time";
+const HASH: &str =
+    "how far one has to look is up to the seed of the map's hash, another one each time";
 const GARBAGE: &str =
     "what an epoch leaves behind is cleared away by whoever comes first, the worker too";
 
