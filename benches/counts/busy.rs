@@ -86,8 +86,9 @@ pub(crate) fn idle(failures: &mut Vec<String>) {
         topic.publish(Payload::new(0)).expect("published");
     }
     support::wait_for_rest(&bus);
-    std::thread::sleep(Duration::from_millis(50));
     let workers = Others::now();
+    // That a worker is on the list of those that sleep is said a moment before it does.
+    workers.wait_until_asleep();
     let (before, wakeups) = (workers.switches(), bus.stats().wakeups);
     std::thread::sleep(WATCHED);
     let (switched, woken) = (workers.switches() - before, bus.stats().wakeups - wakeups);
