@@ -49,6 +49,9 @@ fn main() {
     }
     let only = said("--only");
     let rows = count(only.as_deref().unwrap_or_default());
+    if rows.is_empty() {
+        fail("no case has that in its name");
+    }
     if said("--renew").is_some() {
         return renew(rows);
     }
