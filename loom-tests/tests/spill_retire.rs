@@ -1,12 +1,10 @@
-//! The spill queue is given back at rest while producers spill again: nothing is lost, and no producer
-//! uses a queue that was freed. What is retired is really dropped as soon as the epoch may.
+//! The rings behind the first one are given back at rest while producers need some again: nothing is lost, and
+//! no producer looks at a ring that was freed. What is retired is really dropped as soon as the epoch may.
 //!
-//! Mutants: the queue retired though SPILLING stays, or freed at once; SPILLING cleared whatever was
-//! claimed since, or before the queue is taken out, or without a release; a claim that does not acquire;
-//! a queue that was neither given nor put back not looked into; `install`, `put` or `take` Relaxed.
-//! Nothing depends on the Acquire of the swap in `retire` nor on that of `stop_spilling`: what the
-//! consumer has emptied it has acquired before. Nor on the Release of `put_back`: it is a
-//! read-modify-write, so it carries on the release of `install`.
+//! Mutants: rings freed at once; the word moved on to the first ring whatever was claimed since, or under the
+//! same generation; rings taken out before it has, or with a new one in front of them; a new ring put in front
+//! without a look whether the word is still the same; a claim that does not acquire; `install`, or one of the
+//! loads, Relaxed.
 #![cfg(loom)]
 
 use loom::sync::Arc;
