@@ -72,8 +72,23 @@ fn two_producers_while_the_consumer_parks() {
     );
 }
 
-/// The third claim after a rest is the first that spills without a look at how far the consumer has come:
-/// it learns that the queue was taken out from the claims before it, and from nothing else.
+/// By the time that the consumer comes to take the old ring out there are two new ones.
+#[test]
+fn one_producer_that_grows_twice_meanwhile() {
+    retire::<Eager>(
+        "spill_retire, twice",
+        500,
+        Scene {
+            before: 2,
+            taken: 2,
+            counts: [4, 0],
+            budget: 1,
+            runs: 1,
+        },
+    );
+}
+
+/// It learns that the rings were taken out from the claims of another, and from nothing else.
 #[test]
 fn one_producer_that_meets_the_claims_of_another() {
     check("spill_retire, by way of another", 12000, || {

@@ -195,7 +195,9 @@ impl Behind {
         let newest = self.newest.load(Ordering::Acquire);
         // SAFETY: they are taken out by the consumer only, who is the caller
         let grown = unsafe { newest.as_ref() }?;
-        if grown.generation == generation.next() {
+        // What was there before the word moved on is of the generation before, or of this one, if nobody has
+        // come to use it. All else was put in front since, and is in use, or will be.
+        if grown.generation != generation && grown.generation.next() != generation {
             return None;
         }
         // Release: that the word has moved on is visible to whoever sees it gone. Acquire is not needed: it
