@@ -4,7 +4,7 @@
 use crate::clock::cpu_time;
 use crate::item::Items;
 use crate::ledger::{Consumer, Expected, Ledger, Look};
-use crate::peer::{Arena, Fault, Peer, Publisher, Wiring};
+use crate::peer::{Arena, Fault, Messages, Peer, Publisher, Wiring};
 use crate::watchdog;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
@@ -49,7 +49,10 @@ pub(crate) fn consumers(
         let expected = Expected {
             first: (idx / wiring.subscribers % channels) as u64,
             step: channels as u64,
-            cycle: how.reuses,
+            cycle: match how.messages {
+                Messages::Reused(count) => Some(count),
+                _ => None,
+            },
             is_lossy: how.is_lossy,
         };
         Consumer::new(ledger, expected, look(idx))

@@ -187,7 +187,6 @@ impl Consumer {
         self.advance(1);
     }
 
-    #[allow(dead_code, reason = "for the lossy peers")]
     /// To be called when the peer tells that so many messages were lost here.
     pub(crate) fn lose(&mut self, count: u64) {
         self.ledger.lost.fetch_add(count, Ordering::Relaxed); // Relaxed: a figure

@@ -8,10 +8,14 @@ mod contest;
 mod driver;
 mod item;
 mod ledger;
+mod limits;
 mod line;
 mod peer;
 mod peers;
+mod percentiles;
+mod plots;
 mod shapes;
+mod single;
 mod table;
 mod targets;
 mod watchdog;
@@ -20,6 +24,16 @@ use args::Wish;
 use peer::Fault;
 use shapes::{Context, Plan};
 use std::process::exit;
+use std::time::Instant;
+
+/// It counts in the processes that weigh, and only there.
+#[cfg(not(feature = "mimalloc"))]
+#[path = "../../support/alloc.rs"]
+mod alloc;
+
+#[cfg(not(feature = "mimalloc"))]
+#[global_allocator]
+static ALLOCATOR: alloc::Counting = alloc::Counting;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -33,6 +47,11 @@ const ALLOCATOR_NAME: &str = if cfg!(feature = "mimalloc") {
 };
 
 fn main() {
+    if shapes::was_child() {
+        return;
+    }
+    #[cfg(not(feature = "mimalloc"))]
+    alloc::stop_counting();
     match args::parse(std::env::args_os()) {
         Err(error) => {
             eprintln!("comparison: {error}\ntry --help");
@@ -71,11 +90,16 @@ fn measure(run: &args::Run) -> Result<(), Fault> {
     println!("median (least .. greatest) of the rounds");
     let mut lines = Vec::new();
     for shape in &run.shapes {
+        let begin = Instant::now();
         let found = (shape.run)(shape, &context)?;
-        println!("\n{}: {}\n{}", shape.name, shape.about, table::of(&found));
+        let took = begin.elapsed().as_secs_f64();
+        println!("\n{}: {} ({took:.1} s)", shape.name, shape.about);
+        println!("{}", table::of(&found));
         lines.extend(found);
     }
     println!("\n{}", targets::report(&lines));
+    println!("{}", limits::report(&lines));
+    plots::draw(&lines, &run.plots)?;
     if let Some(path) = &run.json {
         line::write(path, &lines)?;
     }

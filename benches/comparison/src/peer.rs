@@ -40,6 +40,11 @@ impl Wiring {
         }
     }
 
+    /// The room in each queue of those that have a limit.
+    pub(crate) fn room(&self) -> usize {
+        if self.channels() == 1 { 1_024 } else { 16 }
+    }
+
     /// The number of channels that somebody without topics needs: one for each that has subscribers of its own.
     pub(crate) fn channels(&self) -> usize {
         if self.is_aggregate { 1 } else { self.topics }
@@ -79,8 +84,18 @@ pub(crate) struct How {
     pub(crate) is_dynamic: bool,
     /// Whether messages may be lost.
     pub(crate) is_lossy: bool,
-    /// Messages that are made once and sent again: how many; a power of two.
-    pub(crate) reuses: Option<u64>,
+    pub(crate) messages: Messages,
+}
+
+/// Where a message's memory comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Messages {
+    /// Each is allocated when it is published, and shared by a reference count.
+    New,
+    /// So many were allocated beforehand, and are published again and again. A power of two.
+    Reused(u64),
+    /// Written into the queue itself, which was allocated beforehand.
+    InPlace,
 }
 
 impl How {
@@ -92,7 +107,13 @@ impl How {
         sleeps: true,
         is_dynamic: true,
         is_lossy: false,
-        reuses: None,
+        messages: Messages::New,
+    };
+
+    /// The same, with [`Wiring::room`] in each, and publishers that wait for it.
+    pub(crate) const BOUNDED: Self = Self {
+        room: "bounded, publishers wait",
+        ..Self::CHANNEL
     };
 }
 
@@ -106,9 +127,10 @@ impl fmt::Display for How {
         if self.is_lossy {
             f.write_str("; LOSSY")?;
         }
-        f.write_str(match self.reuses {
-            Some(_) => "; messages reused",
-            None => "; a new message each",
+        f.write_str(match self.messages {
+            Messages::New => "; a new message each",
+            Messages::Reused(_) => "; messages reused",
+            Messages::InPlace => "; messages written in place",
         })
     }
 }
@@ -157,6 +179,12 @@ pub(crate) trait Publisher: Send {
             self.publish(item);
         }
     }
+
+    /// From now on publishes on that topic only. False if the peer does not offer this, which shapes that want it
+    /// then leave out.
+    fn stay_on(&mut self, _topic: usize) -> bool {
+        false
+    }
 }
 
 /// Whatever belongs to each topic, with a turn for each.
@@ -174,6 +202,13 @@ impl<T> Turns<T> {
     /// How many topics there are.
     pub(crate) fn len(&self) -> usize {
         self.topics.len()
+    }
+
+    /// All turns are that one's from now on; true, as [`Publisher::stay_on`] wants it.
+    pub(crate) fn stay_on(&mut self, topic: usize) -> bool {
+        self.topics = vec![self.topics.swap_remove(topic)];
+        self.at = 0;
+        true
     }
 
     /// Whose turn it is.

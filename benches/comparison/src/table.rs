@@ -1,8 +1,12 @@
-//! The lines of one shape as a table: a row for each peer, a column for each metric, in the order of the lines.
+//! The lines of one shape as a table: a row for each peer, a column for each metric, in the order of the lines; of
+//! one peer with many metrics, a row for each metric.
 
 use crate::line::Line;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
+
+/// Metrics that stand beside one another even if there is one peer.
+const MOST_COLUMNS: usize = 5;
 
 pub(crate) fn of(lines: &[Line]) -> String {
     let mut metrics: Vec<(&str, &str)> = Vec::new();
@@ -14,6 +18,9 @@ pub(crate) fn of(lines: &[Line]) -> String {
         if !peers.contains(&line.peer.as_str()) {
             peers.push(&line.peer);
         }
+    }
+    if peers.len() == 1 && metrics.len() > MOST_COLUMNS {
+        return of_one(lines, peers[0], &metrics);
     }
     let mut table = Table::new();
     table.load_preset(NOTHING);
@@ -27,6 +34,16 @@ pub(crate) fn of(lines: &[Line]) -> String {
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}
+
+fn of_one(lines: &[Line], peer: &str, metrics: &[(&str, &str)]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    for (metric, unit) in metrics {
+        let figure = cell(lines, peer, (metric, unit));
+        table.add_row([format!("{metric}, {unit}"), figure]);
     }
     table.trim_fmt()
 }

@@ -64,11 +64,15 @@ const fn rate(shape: &'static str, rival: Rival, times: f64) -> Target {
 pub(crate) const TARGETS: &[Target] = &[
     rate("1:1", CHANNELS, 1.5),
     Target {
+        ours: "stasis-bus/own-thread",
+        ..rate("1:1", Rival::Of(&["disruptor", "disruptor/spin-hint"]), 1.0)
+    },
+    Target {
         ours: "stasis-bus/own-thread-reuse",
-        ..rate("1:1", Rival::Of(&["crossbeam"]), 1.0)
+        ..rate("1:1", Rival::Of(&["disruptor/in-place"]), 1.0)
     },
     rate("1:8", CHANNELS, 2.0),
-    rate("1:8", Rival::Of(&["callbacks"]), 1.0),
+    rate("1:8", Rival::Of(&["bus"]), 1.0),
     Target {
         metric: "cpu",
         wanted: Wanted::AtMost(1.0),
@@ -80,7 +84,7 @@ pub(crate) const TARGETS: &[Target] = &[
     rate("2:1", CHANNELS, 1.3),
     rate("4:1", CHANNELS, 1.3),
     rate("4:8", CHANNELS, 1.3),
-    rate("topics-10k", Rival::Of(&["crossbeam"]), 3.0),
+    rate("topics-10k", Rival::Of(&["tokio-mpsc"]), 3.0),
     rate("aggregate-10k", Rival::Shape(OURS, "topics-10k"), 1.0 / 1.3),
 ];
 

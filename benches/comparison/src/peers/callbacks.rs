@@ -4,7 +4,7 @@
 
 use crate::item::Item;
 use crate::ledger::Consumer;
-use crate::peer::{Arena, Fault, How, Kind, Peer, Publisher, Turns, Wiring};
+use crate::peer::{Arena, Fault, How, Kind, Messages, Peer, Publisher, Turns, Wiring};
 use std::sync::{Arc, Mutex, RwLock};
 
 pub(crate) const PEERS: &[&dyn Peer] = &[&Callbacks];
@@ -27,7 +27,7 @@ impl Peer for Callbacks {
             sleeps: true,
             is_dynamic: true,
             is_lossy: false,
-            reuses: None,
+            messages: Messages::New,
         }
     }
 
@@ -77,5 +77,9 @@ impl Publisher for Calls {
         for callback in &*self.0.next().read().expect("no panic") {
             callback(&item);
         }
+    }
+
+    fn stay_on(&mut self, topic: usize) -> bool {
+        self.0.stay_on(topic)
     }
 }

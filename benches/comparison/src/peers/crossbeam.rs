@@ -1,18 +1,20 @@
-//! crossbeam-channel: a list of senders, a thread each. Unbounded, which is its fastest kind for bursts, and bounded.
+//! crossbeam-channel: a list of senders, a thread each. Unbounded and bounded.
 
-use super::fan_out::{FanOut, Sender};
-use super::threads::Threads;
+use super::fan_out::{FanOut, Sender, by_subscriber};
+use super::threads::{self, Threads};
 use crate::item::Item;
 use crate::ledger::Consumer;
 use crate::peer::{Arena, Fault, How, Peer, Wiring};
 use crossbeam_channel as channel;
 use std::sync::Arc;
 
-pub(crate) const PEERS: &[&dyn Peer] =
-    &[&Crossbeam { room: None }, &Crossbeam { room: Some(1_024) }];
+pub(crate) const PEERS: &[&dyn Peer] = &[
+    &Crossbeam { is_bounded: false },
+    &Crossbeam { is_bounded: true },
+];
 
 struct Crossbeam {
-    room: Option<usize>,
+    is_bounded: bool,
 }
 
 impl Sender for channel::Sender<Arc<Item>> {
@@ -24,29 +26,33 @@ impl Sender for channel::Sender<Arc<Item>> {
 
 impl Peer for Crossbeam {
     fn name(&self) -> &'static str {
-        match self.room {
-            None => "crossbeam",
-            Some(_) => "crossbeam/bounded",
+        if self.is_bounded {
+            "crossbeam/bounded"
+        } else {
+            "crossbeam"
         }
     }
 
     fn how(&self) -> How {
-        match self.room {
-            None => How::CHANNEL,
-            Some(_) => How {
-                room: "1024, publishers wait",
-                ..How::CHANNEL
-            },
+        if self.is_bounded {
+            How::BOUNDED
+        } else {
+            How::CHANNEL
         }
+    }
+
+    fn declines(&self, wiring: &Wiring) -> Option<&'static str> {
+        threads::too_many(wiring)
     }
 
     fn build(&self, wiring: &Wiring, consumers: Vec<Consumer>) -> Result<Box<dyn Arena>, Fault> {
         let mut threads = Threads::default();
         let mut senders = Vec::new();
         for mut consumer in consumers {
-            let (sender, receiver) = match self.room {
-                None => channel::unbounded::<Arc<Item>>(),
-                Some(room) => channel::bounded(room),
+            let (sender, receiver) = if self.is_bounded {
+                channel::bounded::<Arc<Item>>(wiring.room())
+            } else {
+                channel::unbounded()
             };
             senders.push(sender);
             threads.spawn(move || {
@@ -55,6 +61,7 @@ impl Peer for Crossbeam {
                 }
             });
         }
-        Ok(FanOut::boxed(wiring, senders, || threads.join()))
+        let topics = by_subscriber(wiring, senders);
+        Ok(FanOut::boxed(wiring, topics, || threads.join()))
     }
 }

@@ -16,16 +16,26 @@ pub(crate) struct FanOut<S, J> {
     join: J,
 }
 
+/// The senders of each topic, made of one sender for each subscriber.
+pub(crate) fn by_subscriber<S: Sender>(wiring: &Wiring, senders: Vec<S>) -> Vec<Vec<S>> {
+    if wiring.is_aggregate {
+        // Who subscribes to all topics is sent to by each of them.
+        vec![senders; wiring.topics]
+    } else {
+        let topics = senders.chunks(wiring.subscribers);
+        topics.map(<[S]>::to_vec).collect()
+    }
+}
+
+/// The senders of each topic, made of one sender for each queue that several subscribers read.
+pub(crate) fn by_topic<S: Sender>(wiring: &Wiring, senders: &[S]) -> Vec<Vec<S>> {
+    let topics = senders.iter().cycle().take(wiring.topics);
+    topics.map(|sender| vec![sender.clone()]).collect()
+}
+
 impl<S: Sender, J: FnOnce() -> Result<(), Fault> + 'static> FanOut<S, J> {
-    /// Of a sender for each subscriber. Once the last sender is gone, `join` waits for the subscribers.
-    pub(crate) fn boxed(wiring: &Wiring, senders: Vec<S>, join: J) -> Box<dyn Arena> {
-        // Somebody who subscribes to an aggregate of topics is sent to by each of them.
-        let topics: Vec<Vec<S>> = if wiring.is_aggregate {
-            vec![senders; wiring.topics]
-        } else {
-            let topics = senders.chunks(wiring.subscribers);
-            topics.map(<[S]>::to_vec).collect()
-        };
+    /// Of the senders of each topic. Once the last sender is gone, `join` waits for the subscribers.
+    pub(crate) fn boxed(wiring: &Wiring, topics: Vec<Vec<S>>, join: J) -> Box<dyn Arena> {
         let publisher = Senders(Turns::new(topics));
         Box::new(Self {
             publishers: vec![publisher; wiring.publishers],
@@ -60,5 +70,9 @@ impl<S: Sender> Publisher for Senders<S> {
             }
             last.send_one(item);
         }
+    }
+
+    fn stay_on(&mut self, topic: usize) -> bool {
+        self.0.stay_on(topic)
     }
 }

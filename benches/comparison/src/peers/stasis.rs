@@ -1,8 +1,9 @@
 //! This bus, through its public interface, with statistics on: as it comes, and tuned.
 
+use super::threads;
 use crate::item::{Item, Items};
 use crate::ledger::Consumer;
-use crate::peer::{Arena, Fault, How, Kind, Peer, Publisher, Turns, Wiring};
+use crate::peer::{Arena, Fault, How, Kind, Messages, Peer, Publisher, Turns, Wiring};
 use stasis_bus::{Bus, Delivery, Forward, Message, OwnThread, Subscription, Topic, WaitStrategy};
 
 pub(crate) const PEERS: &[&dyn Peer] = &[
@@ -16,9 +17,6 @@ pub(crate) const PEERS: &[&dyn Peer] = &[
 
 /// Messages that are made once and published in turns.
 const REUSED: u64 = 4_096;
-
-/// More threads that spin than this are no fair use of a few cores.
-const MOST_SPINNING: usize = 8;
 
 /// Messages in a batch.
 const BATCH: usize = 64;
@@ -81,13 +79,15 @@ impl Peer for Stasis {
             sleeps: !self.spins(),
             is_dynamic: true,
             is_lossy: false,
-            reuses: matches!(self, Self::Reuse | Self::OwnThreadReuse).then_some(REUSED),
+            messages: match self {
+                Self::Reuse | Self::OwnThreadReuse => Messages::Reused(REUSED),
+                _ => Messages::New,
+            },
         }
     }
 
     fn declines(&self, wiring: &Wiring) -> Option<&'static str> {
-        let too_many = self.spins() && wiring.consumers() > MOST_SPINNING;
-        too_many.then_some("a spinning thread for each subscriber")
+        self.spins().then(|| threads::too_many_spin(wiring))?
     }
 
     fn build(&self, wiring: &Wiring, consumers: Vec<Consumer>) -> Result<Box<dyn Arena>, Fault> {
@@ -164,6 +164,10 @@ impl Publisher for Each {
     #[inline]
     fn publish(&mut self, item: Item) {
         self.0.next().publish(item).expect("an open topic");
+    }
+
+    fn stay_on(&mut self, topic: usize) -> bool {
+        self.0.stay_on(topic)
     }
 }
 

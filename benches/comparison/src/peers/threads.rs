@@ -1,7 +1,25 @@
 //! What peers with a thread for each subscriber have in common.
 
-use crate::peer::Fault;
+use crate::peer::{Fault, Wiring};
 use std::thread::JoinHandle;
+
+/// As many threads as it makes sense to start.
+const MOST: usize = 1_024;
+
+/// As many as may spin: more are no fair use of a few cores.
+const MOST_SPINNING: usize = 8;
+
+/// Why somebody with a thread for each subscriber declines.
+pub(crate) fn too_many(wiring: &Wiring) -> Option<&'static str> {
+    let is_so = wiring.consumers() > MOST;
+    is_so.then_some("a thread for each subscriber")
+}
+
+/// Why somebody whose threads spin declines.
+pub(crate) fn too_many_spin(wiring: &Wiring) -> Option<&'static str> {
+    let is_so = wiring.consumers() > MOST_SPINNING;
+    is_so.then_some("a spinning thread for each subscriber")
+}
 
 /// Threads that end by themselves when their publishers are gone.
 #[derive(Debug, Default)]

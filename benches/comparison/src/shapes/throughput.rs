@@ -115,13 +115,14 @@ fn calibrate(peer: &'static dyn Peer, wiring: Wiring, plan: Plan) -> Result<Cont
     with_driver(peer, wiring, |driver: &mut Driver| {
         let unit = driver.unit();
         let most = MOST_DELIVERIES / (wiring.publishers * each) as u64;
-        let mut count = whole(LEAST, unit);
+        let (mut count, mut best) = (whole(LEAST, unit), 0.0);
         loop {
             let took = driver.run(count)?.wall.max(Duration::from_micros(1));
-            let wanted = count as f64 * plan.run.as_secs_f64() / took.as_secs_f64();
-            let wanted = whole((wanted as u64).min(most), unit);
-            // A longer run tells more: the first messages of a run cost more than the others.
-            if took > plan.run / 6 || count >= most || wanted <= count {
+            let rate = count as f64 / took.as_secs_f64();
+            let wanted = whole(((rate * plan.run.as_secs_f64()) as u64).min(most), unit);
+            // Where threads wait for their turn on a core, four times as much may take no longer.
+            let has_settled = took > plan.run / 3 && rate < 1.5 * best;
+            if has_settled || took > plan.run * 2 || count >= most {
                 let is_slow = took > plan.run * SLOW;
                 return Ok(Contender {
                     peer,
@@ -130,7 +131,8 @@ fn calibrate(peer: &'static dyn Peer, wiring: Wiring, plan: Plan) -> Result<Cont
                     ran: Vec::new(),
                 });
             }
-            count = wanted.min(count * 8);
+            best = rate.max(best);
+            count = wanted.clamp(count * 4, count * 16).min(whole(most, unit));
         }
     })
 }
