@@ -1,14 +1,14 @@
-//! The rings behind the first one: what waits when that one is full waits in a larger one. Each is four times as
-//! large as the one before it, so a mailbox that falls behind changes rings a few times and is then as
+//! The rings behind the first one: what waits when that one is full waits in a larger one. Each is four times
+//! as large as the one before it, so a mailbox that falls behind changes rings a few times and is then as
 //! fast as one that was made large. Once it is at rest they are given back, all of them.
 //!
 //! Which ring a position lives in is decided with the position itself, by the tail word: a claim either
 //! stays in the ring of its generation or moves on to the next one, and all later claims with it. So a
 //! ring is there before the claim that moves on to it, and it may be there without being used yet.
 //!
-//! Giving back: the consumer first moves the word on to the first ring again, which fails unless every position
-//! is consumed, and only then takes the rings out, unless a producer has put another one in front of them by
-//! then: in that case they hang on that one, and go when it goes. Producers may still look at what was
+//! Giving back: the consumer first moves the word on to the first ring again, which fails unless every
+//! position is consumed, and only then takes the rings out, unless a producer has put another one in front of
+//! them by then: in that case they hang on that one, and go when it goes. Producers may still look at what was
 //! taken out: they are pinned, and it is retired through the epoch. What they claim by it fails, since
 //! the word has moved on.
 
@@ -94,8 +94,8 @@ impl Drop for Retired {
     }
 }
 
-/// Where they hang. The newest one is that of the tail word's generation, or the one after that; or, while the
-/// word says that the first ring is in use, one that the consumer is about to take out.
+/// Where they hang. The newest one is that of the tail word's generation, or the one after that; or, while
+/// the word says that the first ring is in use, one that the consumer is about to take out.
 #[derive(Debug)]
 pub(super) struct Behind {
     newest: AtomicPtr<Grown>,

@@ -1,6 +1,6 @@
-//! The tail word of a ring: `{ position, generation, NOTIFIED, SPILLING, CLOSED, PARKED }` in one integer, and every
-//! transition that may be made on it. All of them are read-modify-writes, so that order, close and wake-up
-//! follow from the modification order of this one word, without a store-load argument.
+//! The tail word of a ring: `{ position, generation, NOTIFIED, SPILLING, CLOSED, PARKED }` in one integer,
+//! and every transition that may be made on it. All of them are read-modify-writes, so that order, close and
+//! wake-up follow from the modification order of this one word, without a store-load argument.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
@@ -16,8 +16,8 @@ use std::fmt;
 /// | 1 | 0 | 1 | never: who parks has moved on to the first ring before, or does not park |
 /// | any | 1 | 1 | never: to close clears PARKED, and to park fails when closed |
 ///
-/// NOTIFIED goes with any of them but PARKED. The generation says which ring positions are claimed in: it goes on
-/// by one, around and around, whenever that becomes another one.
+/// NOTIFIED goes with any of them but PARKED. The generation says which ring positions are claimed in: it
+/// goes on by one, around and around, whenever that becomes another one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Tail(u64);
 

@@ -19,7 +19,8 @@ use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::marker::PhantomData;
 use std::ptr;
 
-/// A ring never has more slots than this from the start; what a larger capacity admits goes to rings behind it.
+/// A ring never has more slots than this from the start; what a larger capacity admits goes to rings behind
+/// it.
 pub const MAX_SLOTS: usize = 1 << 16;
 
 /// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different
@@ -278,8 +279,8 @@ impl<T: Pointer, B> Ring<T, B> {
         }
     }
 
-    /// Room behind the ring that `seen` stands for: before the claim, since between claim and write nothing of
-    /// ours allocates (R5).
+    /// Room behind the ring that `seen` stands for: before the claim, since between claim and write nothing
+    /// allocates (R5).
     #[cold]
     fn more_room<'p>(&'p self, seen: Tail, slots: usize, pinned: &'p impl Pinned) -> Room<'p> {
         if slots >= MOST_SLOTS {

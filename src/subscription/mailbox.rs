@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "the ring's consumer side wants the duty")]
 
+use super::budget::{Budget, GRANT};
 use super::gaps::{Gaps, Seldom};
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
@@ -49,48 +50,6 @@ pub(crate) struct Left {
     pub(crate) parcel: Parcel,
     /// False if a newer message of its key has taken its place: that is no gap.
     pub(crate) shed: bool,
-}
-
-/// The bus-wide budget of messages that wait beyond the rings of their mailboxes.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    limit: u64,
-    granted: AtomicU64,
-}
-
-/// How many positions a mailbox takes from the budget at once: it must not be a read-modify-write on one line
-/// of the whole bus for each message that is spilled.
-const GRANT: u64 = 256;
-
-impl Budget {
-    pub(crate) fn new(limit: u64) -> Self {
-        Self {
-            limit,
-            granted: AtomicU64::new(0),
-        }
-    }
-
-    /// How much of it is taken.
-    pub(crate) fn granted(&self) -> u64 {
-        // Relaxed: a figure.
-        self.granted.load(Ordering::Relaxed)
-    }
-
-    fn take(&self) -> bool {
-        // Relaxed: a number, nothing is read through it.
-        let before = self.granted.fetch_add(GRANT, Ordering::Relaxed);
-        if before + GRANT > self.limit {
-            // Relaxed: as above.
-            self.granted.fetch_sub(GRANT, Ordering::Relaxed);
-            return false;
-        }
-        true
-    }
-
-    fn give_back(&self, grants: u64) {
-        // Relaxed: as above.
-        self.granted.fetch_sub(grants, Ordering::Relaxed);
-    }
 }
 
 /// See the module.
