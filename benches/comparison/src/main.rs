@@ -21,9 +21,20 @@ mod targets;
 mod watchdog;
 
 use args::Wish;
+use line::Line;
 use peer::Fault;
 use shapes::{Context, Plan};
 use std::process::exit;
+use std::time::Instant;
+
+/// It counts in the processes that weigh, and only there.
+#[cfg(not(feature = "mimalloc"))]
+#[path = "../../support/alloc.rs"]
+mod alloc;
+
+#[cfg(not(feature = "mimalloc"))]
+#[global_allocator]
+static ALLOCATOR: alloc::Counting = alloc::Counting;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -37,6 +48,11 @@ const ALLOCATOR_NAME: &str = if cfg!(feature = "mimalloc") {
 };
 
 fn main() {
+    if shapes::was_child() {
+        return;
+    }
+    #[cfg(not(feature = "mimalloc"))]
+    alloc::stop_counting();
     match args::parse(std::env::args_os()) {
         Err(error) => {
             eprintln!("comparison: {error}\ntry --help");
@@ -67,17 +83,14 @@ fn list() {
 }
 
 fn measure(run: &args::Run) -> Result<(), Fault> {
-    let context = Context {
-        peers: run.peers.clone(),
-        plan: Plan::new(run.quick),
-    };
-    println!("allocator: {ALLOCATOR_NAME}; {}", context.plan);
-    println!("median (least .. greatest) of the rounds");
     let mut lines = Vec::new();
-    for shape in &run.shapes {
-        let found = (shape.run)(shape, &context)?;
-        println!("\n{}: {}\n{}", shape.name, shape.about, table::of(&found));
-        lines.extend(found);
+    for path in &run.from {
+        lines.extend(line::read(path)?);
+    }
+    if run.from.is_empty() {
+        lines = measure_shapes(run)?;
+    } else {
+        show(&lines);
     }
     println!("\n{}", targets::report(&lines));
     println!("{}", limits::report(&lines));
@@ -86,4 +99,35 @@ fn measure(run: &args::Run) -> Result<(), Fault> {
         line::write(path, &lines)?;
     }
     Ok(())
+}
+
+fn measure_shapes(run: &args::Run) -> Result<Vec<Line>, Fault> {
+    let context = Context {
+        peers: run.peers.clone(),
+        plan: Plan::new(run.quick),
+    };
+    println!("allocator: {ALLOCATOR_NAME}; {}", context.plan);
+    println!("median (least .. greatest) of the rounds");
+    let mut lines = Vec::new();
+    for shape in &run.shapes {
+        let begin = Instant::now();
+        let found = (shape.run)(shape, &context)?;
+        let took = begin.elapsed().as_secs_f64();
+        println!("\n{}: {} ({took:.1} s)", shape.name, shape.about);
+        println!("{}", table::of(&found));
+        lines.extend(found);
+    }
+    Ok(lines)
+}
+
+/// What was measured elsewhere or before.
+fn show(lines: &[Line]) {
+    for shape in shapes::all() {
+        let of_shape = lines.iter().filter(|line| line.shape == shape.name);
+        let of_shape: Vec<Line> = of_shape.cloned().collect();
+        if !of_shape.is_empty() {
+            println!("\n{}: {}", shape.name, shape.about);
+            println!("{}", table::of(&of_shape));
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! same for all, and keeps the publisher's own way to sleep out of the figures.
 
 use super::{Context, Plan, Shape};
+use crate::clock::cpu_time;
 use crate::contest::in_rounds;
 use crate::ledger::Look;
 use crate::line::Line;
@@ -73,6 +74,8 @@ pub(super) struct Contender {
     pub(super) peer: &'static dyn Peer,
     pub(super) rounds: usize,
     pub(super) times: Vec<Times>,
+    /// Cores that were busy in each round, the publisher's included.
+    cores: Vec<f64>,
 }
 
 pub(super) fn contenders(context: &Context, wiring: &Wiring, rounds: usize) -> Vec<Contender> {
@@ -82,6 +85,7 @@ pub(super) fn contenders(context: &Context, wiring: &Wiring, rounds: usize) -> V
         peer,
         rounds,
         times: Vec::new(),
+        cores: Vec::new(),
     };
     peers.map(contender).collect()
 }
@@ -95,14 +99,20 @@ fn measure(shape: &Shape, context: &Context) -> Result<Vec<Line>, Fault> {
         &mut contenders,
         |contender| contender.rounds,
         |contender| {
+            let (cpu, begin) = (cpu_time(), Instant::now());
             let times = paced(contender.peer, wiring, rate, time)?;
+            let wall = begin.elapsed().as_secs_f64();
+            let cpu = cpu_time() - cpu;
             contender.times.push(times);
+            contender.cores.push(cpu.as_secs_f64() / wall);
             Ok(())
         },
     )?;
     let lines = contenders.iter().flat_map(|it| {
         let (peer, all) = (it.peer.name(), PERCENTILES.len());
-        percentiles::lines(shape.name, peer, all, ("us", 1e3), &it.times)
+        let cores = Line::of(shape.name, peer, ("cores", "busy"), &it.cores);
+        let times = percentiles::lines(shape.name, peer, all, ("us", 1e3), &it.times);
+        times.into_iter().chain(cores)
     });
     Ok(lines.collect())
 }

@@ -1,13 +1,19 @@
 //! What is measured: each file is a family of shapes, each shape a name and a function that gives lines.
 
+mod cache;
 mod churn;
 mod figures;
+mod growth;
 mod latency;
 mod machine;
+mod memory;
 mod ping_pong;
 mod publish_call;
+mod scale;
 mod throughput;
 mod unwanted;
+
+pub(crate) use memory::was_child;
 
 use crate::line::Line;
 use crate::peer::{Fault, Peer};
@@ -69,6 +75,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Shape> {
         publish_call::SHAPES,
         unwanted::SHAPES,
         churn::SHAPES,
+        memory::SHAPES,
+        scale::SHAPES,
+        cache::SHAPES,
+        growth::SHAPES,
     ];
     families.into_iter().flatten()
 }
