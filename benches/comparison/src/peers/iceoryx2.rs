@@ -7,7 +7,7 @@
 //! `local_threadsafe::Service` and all ports made on one thread it is the same. Such a run fails by its count, or by the
 //! watchdog. `--features iceoryx` builds it; plain Rust is enough on Linux.
 
-use super::threads::{self, Threads};
+use super::threads::{self, Started, Threads};
 use crate::item::{Item, Items, Words};
 use crate::ledger::Consumer;
 use crate::peer::{Arena, Fault, How, Kind, Messages, Peer, Publisher, Wiring};
@@ -67,6 +67,7 @@ impl Peer for Iceoryx2 {
             threads.spawn(move || service.subscribe(consumer, &state, &tell));
         }
         drop(tell);
+        let threads = threads.start();
         for _ in 0..service.subscribers {
             told.recv()??;
         }
@@ -157,7 +158,7 @@ struct State {
 
 struct Running {
     service: Service,
-    threads: Threads,
+    threads: Started,
     state: Arc<State>,
 }
 
