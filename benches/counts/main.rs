@@ -9,6 +9,7 @@ mod support;
 mod busy;
 mod callgrind;
 mod cases;
+mod lines;
 mod probe;
 mod table;
 mod threads;
@@ -33,6 +34,9 @@ fn main() {
     if let Some(case) = said("--case") {
         return cases::run(&case);
     }
+    if let Some(scene) = said("--scene") {
+        return cases::play(&scene);
+    }
     if let Some(messages) = said("--busy") {
         return busy::run(messages.parse().expect("a number"));
     }
@@ -46,6 +50,9 @@ fn main() {
         if !callgrind::is_there(tool) {
             fail(&format!("{tool} is needed: install the package {package}"));
         }
+    }
+    if said("--lines").is_some() {
+        return lines::tell();
     }
     let only = said("--only");
     let rows = count(only.as_deref().unwrap_or_default());
