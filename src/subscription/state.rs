@@ -22,7 +22,7 @@ use super::waiting::WaiterSlot;
 use crate::epoch;
 use crate::error::AcceptError;
 use crate::message::{FinalMessage, FinalReason, Gap, Key, SubscriptionChange, TypeInfo};
-use crate::queue::{Close, Pop, Push};
+use crate::queue::{Close, Pinned, Pop, Push};
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, AtomicU64, OnceLock, Weak};
@@ -298,8 +298,12 @@ impl Subscriber {
 
     /// Offers a message if the usual is all that there is to it: see [`Mailbox::offer_quickly`].
     #[inline(always)]
-    pub(crate) fn offer_quickly(&self, parcel: impl FnOnce() -> Parcel) -> Option<Option<Duty>> {
-        match self.mailbox.offer_quickly(parcel)? {
+    pub(crate) fn offer_quickly(
+        &self,
+        parcel: impl FnOnce() -> Parcel,
+        pinned: &impl Pinned,
+    ) -> Option<Option<Duty>> {
+        match self.mailbox.offer_quickly(parcel, pinned)? {
             Push::Submit { .. } => Some(Some(self.take_duty())),
             _ => Some(None),
         }
