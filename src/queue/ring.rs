@@ -14,7 +14,7 @@
 use super::grown::{Behind, Grown, MOST_SLOTS, Retired, Slots};
 use super::index::{Generation, Place, Tail, TailWord};
 use super::{Close, Pinned, Pointer, Pop, Push};
-use crate::sync::UnsafeCell;
+use crate::sync::{UnsafeCell, hint};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::marker::PhantomData;
 use std::ptr;
@@ -22,6 +22,9 @@ use std::ptr;
 /// A ring never has more slots than this from the start; what a larger capacity admits goes to rings behind
 /// it.
 pub const MAX_SLOTS: usize = 1 << 16;
+
+/// So many slots are on a cache line, if it begins with one.
+const SLOTS_A_LINE: u64 = 8;
 
 /// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different
 /// cache lines: padding, or, so that no memory is wasted, something of the owner's that is written
@@ -186,6 +189,11 @@ impl<T: Pointer, B> Ring<T, B> {
         self.tail.claim(seen, Place::Here).ok()?;
         let at = seen.position();
         self.write_slot(slots.at(at), item());
+        if at % SLOTS_A_LINE == 0 {
+            // The consumer's core has written to that line, so it is far away: the next claim would wait for it,
+            // which waits for all that was written before.
+            hint::prefetch_for_write(slots.at(at + SLOTS_A_LINE));
+        }
         Some(pushed(seen))
     }
 
