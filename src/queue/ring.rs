@@ -14,8 +14,8 @@
 use super::grown::{Behind, Grown, MOST_SLOTS, Retired, Slots};
 use super::index::{Generation, Place, Tail, TailWord};
 use super::{Close, Pinned, Pointer, Pop, Push};
-use crate::sync::{UnsafeCell, hint};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{UnsafeCell, hint};
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -416,6 +416,20 @@ impl<T: Pointer, B> Ring<T, B> {
         consumer.grown = next;
         consumer.generation = grown.generation();
         self.pop_from(consumer)
+    }
+
+    /// True if the next item is there, in the ring that the last one was in. Looks at its slot only.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    pub unsafe fn is_ready(&self) -> bool {
+        self.consumer.state.with(|state| {
+            // SAFETY: the duty gives exclusive access
+            let consumer = unsafe { &*state };
+            let slot = consumer.slots(&self.slots).at(consumer.head);
+            // Relaxed: `pop` reads it again, and what it points to.
+            !slot.load(Ordering::Relaxed).is_null()
+        })
     }
 
     /// Tells the producers how far the consumer has come: before a handler runs where room is exact, once a
