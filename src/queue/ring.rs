@@ -1,7 +1,7 @@
 //! The bounded ring of a mailbox: many producers, one consumer at a time, slots of one pointer each (null
-//! is not yet written). A push is one successful compare-exchange on the tail word ([`TailWord`]), then one
-//! store into the slot that it claimed. It does not know what waits behind a duty to run the consumer, and
-//! what does not fit into it goes to rings behind it ([`Behind`](super::grown)).
+//! is not yet written). A push is one successful compare-exchange on the tail word ([`TailWord`]), then
+//! one store into the slot that it claimed. It does not know what waits behind a duty to run the
+//! consumer, and what does not fit into it goes to rings behind it ([`Behind`](super::grown)).
 //!
 //! Room is judged by how far the consumer has come (`freed`), never by a slot that is null: one that was
 //! claimed a lap ago and is not written yet is null too.
@@ -14,25 +14,28 @@
 use super::grown::{Behind, Grown, MOST_SLOTS, Retired, Slots};
 use super::index::{Generation, Place, Tail, TailWord};
 use super::{Close, Pinned, Pointer, Pop, Push};
-use crate::sync::UnsafeCell;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{UnsafeCell, hint};
 use std::marker::PhantomData;
 use std::ptr;
 
-/// A ring never has more slots than this from the start; what a larger capacity admits goes to rings behind
-/// it.
+/// A ring never has more slots than this from the start; what a larger capacity admits goes to rings
+/// behind it.
 pub const MAX_SLOTS: usize = 1 << 16;
 
-/// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different
-/// cache lines: padding, or, so that no memory is wasted, something of the owner's that is written
-/// seldom, of which producers read the first 16 bytes at most.
+/// So many slots are on a cache line, if it begins with one.
+const SLOTS_A_LINE: u64 = 8;
+
+/// See the module. `B` stands between the producers' fields and the consumer's and keeps them on
+/// different cache lines: padding, or, so that no memory is wasted, something of the owner's that is
+/// written seldom, of which producers read the first 16 bytes at most.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Ring<T: Pointer, B = Padding> {
     // The producers' fields: written by every push.
     tail: TailWord,
-    /// `freed` as some producer saw it last, so that a push does not touch the consumer's line. Never more
-    /// than `freed`.
+    /// `freed` as some producer saw it last, so that a push does not touch the consumer's line. Never
+    /// more than `freed`.
     freed_seen: AtomicU64,
     slots: Slots,
     behind: Behind,
@@ -62,8 +65,8 @@ struct Consumer {
     head: u64,
     /// `freed` as it was stored last.
     published: u64,
-    /// The ring that `head` lives in, unless it has moved on to the next one: null for the first ring. What
-    /// it points to is taken out by the consumer only.
+    /// The ring that `head` lives in, unless it has moved on to the next one: null for the first ring.
+    /// What it points to is taken out by the consumer only.
     grown: *const Grown,
     /// The tail word's, when it moved on to that ring.
     generation: Generation,
@@ -90,7 +93,8 @@ pub(super) enum Claim {
     Closed,
 }
 
-/// A position that is claimed and not written yet. The consumer does not pass it, so its slot stays there.
+/// A position that is claimed and not written yet. The consumer does not pass it, so its slot stays
+/// there.
 #[derive(Debug)]
 pub(super) struct Claimed {
     /// The word as it was before.
@@ -154,9 +158,9 @@ impl<T: Pointer, B> Ring<T, B> {
         &self.between
     }
 
-    /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word, and for
-    /// making the next ring where this one is full. `pinned` keeps rings alive that the consumer retires
-    /// meanwhile.
+    /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word, and
+    /// for making the next ring where this one is full. `pinned` keeps rings alive that the consumer
+    /// retires meanwhile.
     #[inline]
     pub fn push(&self, item: T, limit: u64, pinned: &impl Pinned) -> Push<T> {
         match self.claim(limit, pinned) {
@@ -186,6 +190,11 @@ impl<T: Pointer, B> Ring<T, B> {
         self.tail.claim(seen, Place::Here).ok()?;
         let at = seen.position();
         self.write_slot(slots.at(at), item());
+        if at % SLOTS_A_LINE == 0 {
+            // The consumer's core has written to that line, so it is far away: the next claim would wait
+            // for it, which waits for all that was written before.
+            hint::prefetch_for_write(slots.at(at + SLOTS_A_LINE));
+        }
         Some(pushed(seen))
     }
 
@@ -203,16 +212,16 @@ impl<T: Pointer, B> Ring<T, B> {
     /// least so many as do; or an absurd number if that is further than the tail, which is old then.
     #[inline(always)]
     fn waiting(&self, seen: Tail) -> u64 {
-        // Acquire: with how far the consumer has come, the nulls that it wrote there (through the Release in
-        // `refresh_freed`, and that of `publish_freed` before it).
+        // Acquire: with how far the consumer has come, the nulls that it wrote there (through the Release
+        // in `refresh_freed`, and that of `publish_freed` before it).
         let freed = self.freed_seen.load(Ordering::Acquire);
         seen.position().wrapping_sub(freed)
     }
 
     #[inline(always)]
     fn write_slot(&self, slot: &AtomicPtr<()>, item: T) {
-        // Relaxed: only we write here now, and the consumer's null is behind us (Acquire in `waiting`, or in
-        // `refresh_freed`).
+        // Relaxed: only we write here now, and the consumer's null is behind us (Acquire in `waiting`, or
+        // in `refresh_freed`).
         debug_assert!(slot.load(Ordering::Relaxed).is_null());
         // Release: what the item points to is visible to `pop`.
         slot.store(item.into_ptr(), Ordering::Release);
@@ -248,7 +257,8 @@ impl<T: Pointer, B> Ring<T, B> {
     /// Writes what a claim was made for.
     #[inline]
     pub(super) fn write(&self, claimed: Claimed, item: T) -> Push<T> {
-        // SAFETY: the consumer does not pass the position before it is written, so its ring is not retired
+        // SAFETY: the consumer does not pass the position before it is written, so its ring is not
+        // retired
         self.write_slot(unsafe { &*claimed.slot }, item);
         pushed(claimed.seen)
     }
@@ -279,8 +289,8 @@ impl<T: Pointer, B> Ring<T, B> {
         }
     }
 
-    /// Room behind the ring that `seen` stands for: before the claim, since between claim and write nothing
-    /// allocates (R5).
+    /// Room behind the ring that `seen` stands for: before the claim, since between claim and write
+    /// nothing allocates (R5).
     #[cold]
     fn more_room<'p>(&'p self, seen: Tail, slots: usize, pinned: &'p impl Pinned) -> Room<'p> {
         if slots >= MOST_SLOTS {
@@ -297,8 +307,8 @@ impl<T: Pointer, B> Ring<T, B> {
     fn refresh_freed(&self) -> u64 {
         // Acquire: pairs with `publish_freed`; the nulls before it are visible.
         let freed = self.consumer.freed.load(Ordering::Acquire);
-        // Release: passes that on to the Acquire in `room`. An older value may overwrite a newer one: then
-        // somebody looks once more than needed.
+        // Release: passes that on to the Acquire in `room`. An older value may overwrite a newer one:
+        // then somebody looks once more than needed.
         self.freed_seen.store(freed, Ordering::Release);
         freed
     }
@@ -394,9 +404,9 @@ impl<T: Pointer, B> Ring<T, B> {
         };
         // SAFETY: rings are taken out by the consumer only, who is the caller
         let grown = unsafe { &*next };
-        // Acquire: pairs with the Release in `write_slot`. Null: the claim that moved on has not written yet,
-        // or this position is one before that; no other position of that ring has this slot before this one
-        // is consumed.
+        // Acquire: pairs with the Release in `write_slot`. Null: the claim that moved on has not written
+        // yet, or this position is one before that; no other position of that ring has this slot before
+        // this one is consumed.
         if grown
             .slots()
             .at(consumer.head)
@@ -410,8 +420,22 @@ impl<T: Pointer, B> Ring<T, B> {
         self.pop_from(consumer)
     }
 
-    /// Tells the producers how far the consumer has come: before a handler runs where room is exact, once a
-    /// batch where it is not. Returns whether that was news.
+    /// True if the next item is there, in the ring that the last one was in. Looks at its slot only.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    pub unsafe fn is_ready(&self) -> bool {
+        self.consumer.state.with(|state| {
+            // SAFETY: the duty gives exclusive access
+            let consumer = unsafe { &*state };
+            let slot = consumer.slots(&self.slots).at(consumer.head);
+            // Relaxed: `pop` reads it again, and what it points to.
+            !slot.load(Ordering::Relaxed).is_null()
+        })
+    }
+
+    /// Tells the producers how far the consumer has come: before a handler runs where room is exact, once
+    /// a batch where it is not. Returns whether that was news.
     ///
     /// # Safety
     /// The caller has the duty to run the consumer.
@@ -514,8 +538,8 @@ mod tests {
     }
 
     /// Allocations are aligned to 16. What producers touch at every push, 56 bytes with what stands first
-    /// in the middle, ends in the second line at the latest, at its byte 40; 112 bytes from its beginning is
-    /// the line after that, in each of the four cases.
+    /// in the middle, ends in the second line at the latest, at its byte 40; 112 bytes from its beginning
+    /// is the line after that, in each of the four cases.
     #[test]
     fn producers_and_the_consumer_are_on_different_lines() {
         assert!(std::mem::offset_of!(Ring<Item>, consumer) >= 112);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::idle::{Announced, FallAsleep, Idle, Woken};
 use super::injector::Injector;
-use super::pool::IdleStrategy;
+use super::pool::{IdleStrategy, PAUSES};
 use super::stats::{PoolStats, WorkerCounters};
 use super::{Outcome, Run, current};
 use crate::sync::unmodelled::Arc;
@@ -28,7 +28,8 @@ pub(super) struct Crew<R> {
     pub(super) injector: Injector<R>,
     pub(super) idle: Idle,
     members: Box<[Member<R>]>,
-    /// Stalled work of workers that are in a run of something else, for an idle worker to look after (R3).
+    /// Stalled work of workers that are in a run of something else, for an idle worker to look after
+    /// (R3).
     shelf: SegQueue<Stalled<R>>,
     wait: IdleStrategy,
     began: Instant,
@@ -241,8 +242,8 @@ impl<R: Run> Worker<R> {
         None
     }
 
-    /// Runs one piece of work, over and over while it wants to and nothing else waits. `delay`: how long to
-    /// wait should it stall.
+    /// Runs one piece of work, over and over while it wants to and nothing else waits. `delay`: how long
+    /// to wait should it stall.
     fn run(&mut self, work: R, delay: Duration) {
         self.before_run();
         let mut delay = delay;
@@ -250,6 +251,10 @@ impl<R: Run> Worker<R> {
         loop {
             match self.run_once(work) {
                 Outcome::Done => break,
+                Outcome::Idle(idle) => match self.linger(idle) {
+                    Some(again) => work = again,
+                    None => break,
+                },
                 Outcome::Stalled(again) => {
                     self.held.push(Stalled::new(again, delay));
                     break;
@@ -267,17 +272,48 @@ impl<R: Run> Worker<R> {
         self.take_from_shelf();
     }
 
-    /// From here on the worker may be away for as long as the work likes: what it holds becomes visible to
-    /// the others, and if it was the one that searched, another one takes over.
+    /// Work that has nothing to do for now: looks for a little while whether something comes, unless
+    /// something else waits. Meanwhile the worker counts as searching, for it looks for other work too,
+    /// and nobody is woken in its place. The work comes back if there is something to do.
+    fn linger(&mut self, idle: R) -> Option<R> {
+        let lingers = self.crew.wait.lingers;
+        if lingers == 0 || self.is_other_work_waiting() || !self.crew.idle.start_search() {
+            return idle.rest().err();
+        }
+        self.searching = true;
+        for _ in 0..lingers {
+            for _ in 0..PAUSES {
+                hint::spin_loop();
+            }
+            if idle.is_ready() {
+                self.leave_search();
+                return Some(idle);
+            }
+            if self.is_other_work_waiting() {
+                break;
+            }
+        }
+        let again = idle.rest().err()?;
+        self.leave_search();
+        Some(again)
+    }
+
+    /// Something was found, and is about to be run: see `Idle::leave_search`.
+    fn leave_search(&mut self) {
+        self.searching = false;
+        let crew = &self.crew;
+        crew.idle.leave_search(|| crew.is_work_visible());
+    }
+
+    /// From here on the worker may be away for as long as the work likes: what it holds becomes visible
+    /// to the others, and if it was the one that searched, another one takes over.
     fn before_run(&mut self) {
         let shelved = !self.held.is_empty();
         for stalled in self.held.drain(..) {
             self.crew.shelf.push(stalled);
         }
-        let crew = &self.crew;
         if self.searching {
-            self.searching = false;
-            crew.idle.leave_search(|| crew.is_work_visible());
+            self.leave_search();
         } else if shelved {
             self.announce();
         }
@@ -299,8 +335,8 @@ impl<R: Run> Worker<R> {
             || !self.crew.shelf.is_empty()
     }
 
-    /// Behind what waits in the own queue. The next pick is from the other queue than the last one, so that
-    /// neither work that always wants more nor a busy injector keeps the other waiting.
+    /// Behind what waits in the own queue. The next pick is from the other queue than the last one, so
+    /// that neither work that always wants more nor a busy injector keeps the other waiting.
     fn put_back(&mut self, work: R) {
         self.crew.push_local(self.index, work);
         self.first = Source::Injector;
