@@ -1,16 +1,16 @@
-//! The rings behind the first one: what waits when that one is full waits in a larger one. Each is four
-//! times as large as the one before it, so a mailbox that falls behind changes rings a few times and is
-//! then as fast as one that was made large. Once it is at rest they are given back, all of them.
+//! The rings behind the first one: what waits when that one is full waits in a larger one. Each is four times
+//! as large as the one before it, so a mailbox that falls behind changes rings a few times and is then as
+//! fast as one that was made large. Once it is at rest they are given back, all of them.
 //!
 //! Which ring a position lives in is decided with the position itself, by the tail word: a claim either
 //! stays in the ring of its generation or moves on to the next one, and all later claims with it. So a
 //! ring is there before the claim that moves on to it, and it may be there without being used yet.
 //!
 //! Giving back: the consumer first moves the word on to the first ring again, which fails unless every
-//! position is consumed, and only then takes the rings out, unless a producer has put another one in
-//! front of them by then: in that case they hang on that one, and go when it goes. Producers may still
-//! look at what was taken out: they are pinned, and it is retired through the epoch. What they claim by
-//! it fails, since the word has moved on.
+//! position is consumed, and only then takes the rings out, unless a producer has put another one in front of
+//! them by then: in that case they hang on that one, and go when it goes. Producers may still look at what
+//! was taken out: they are pinned, and it is retired through the epoch. What they claim by it fails, since
+//! the word has moved on.
 
 #![expect(
     unsafe_code,
@@ -26,8 +26,8 @@ use std::ptr;
 /// How many times as large the next ring is.
 const GROWTH: usize = if cfg!(loom) { 2 } else { 4 };
 
-/// No ring is larger than this. A mailbox that needs more has no room, whatever its limit is: this would
-/// be some 270 million messages.
+/// No ring is larger than this. A mailbox that needs more has no room, whatever its limit is: this would be
+/// some 270 million messages.
 pub(super) const MOST_SLOTS: usize = 1 << 28;
 
 /// What positions go around in: position n is in slot n modulo their number, a power of two. Null is not
@@ -76,8 +76,7 @@ impl Grown {
     }
 }
 
-/// Rings that were taken out: to be freed once no guard that is held now is held any more. They are
-/// empty.
+/// Rings that were taken out: to be freed once no guard that is held now is held any more. They are empty.
 #[derive(Debug)]
 pub struct Retired(*mut Grown);
 
@@ -95,8 +94,8 @@ impl Drop for Retired {
     }
 }
 
-/// Where they hang. The newest one is that of the tail word's generation, or the one after that; or,
-/// while the word says that the first ring is in use, one that the consumer is about to take out.
+/// Where they hang. The newest one is that of the tail word's generation, or the one after that; or, while
+/// the word says that the first ring is in use, one that the consumer is about to take out.
 #[derive(Debug)]
 pub(super) struct Behind {
     newest: AtomicPtr<Grown>,
@@ -161,8 +160,8 @@ impl Behind {
 
     fn install(&self, before: *mut Grown, grown: Box<Grown>) -> Option<*mut Grown> {
         let grown = Box::into_raw(grown);
-        // Release: the ring's own fields are visible to whoever loads the pointer. Nothing was read
-        // through what it replaces that this has to pass on: that was acquired when it was loaded.
+        // Release: the ring's own fields are visible to whoever loads the pointer. Nothing was read through
+        // what it replaces that this has to pass on: that was acquired when it was loaded.
         let installed =
             self.newest
                 .compare_exchange(before, grown, Ordering::Release, Ordering::Relaxed);
@@ -174,8 +173,7 @@ impl Behind {
         Some(grown)
     }
 
-    /// For the consumer: the ring after the one of that generation. It is there, since a claim has moved
-    /// on.
+    /// For the consumer: the ring after the one of that generation. It is there, since a claim has moved on.
     pub(super) fn after(&self, generation: Generation) -> Option<*const Grown> {
         let wanted = generation.next();
         // Acquire: pairs with the Release in `install`.
@@ -190,20 +188,20 @@ impl Behind {
         None
     }
 
-    /// For the consumer, who has just moved the tail word on to the first ring, under that generation:
-    /// takes out all that hangs here, unless a producer has been quicker to put a new ring in front.
+    /// For the consumer, who has just moved the tail word on to the first ring, under that generation: takes
+    /// out all that hangs here, unless a producer has been quicker to put a new ring in front.
     pub(super) fn take_out(&self, generation: Generation) -> Option<Retired> {
         // Acquire: pairs with the Release in `install`.
         let newest = self.newest.load(Ordering::Acquire);
         // SAFETY: they are taken out by the consumer only, who is the caller
         let grown = unsafe { newest.as_ref() }?;
-        // What was there before the word moved on is of the generation before, or of this one, if nobody
-        // has come to use it. All else was put in front since, and is in use, or will be.
+        // What was there before the word moved on is of the generation before, or of this one, if nobody has
+        // come to use it. All else was put in front since, and is in use, or will be.
         if grown.generation != generation && grown.generation.next() != generation {
             return None;
         }
-        // Release: that the word has moved on is visible to whoever sees it gone. Acquire is not needed:
-        // it was loaded above.
+        // Release: that the word has moved on is visible to whoever sees it gone. Acquire is not needed: it
+        // was loaded above.
         self.newest
             .compare_exchange(
                 newest,

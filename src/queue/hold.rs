@@ -1,5 +1,5 @@
-//! For tests of what others notice of a producer that is preempted between its claim and its write: a
-//! claim that is written when the test says so. Nothing of the bus uses it.
+//! For tests of what others notice of a producer that is preempted between its claim and its write: a claim
+//! that is written when the test says so. Nothing of the bus uses it.
 
 use super::ring::{Claim, Claimed, Ring};
 use super::{Pinned, Pointer, Push};

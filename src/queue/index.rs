@@ -1,7 +1,6 @@
-//! The tail word of a ring: `{ position, generation, NOTIFIED, SPILLING, CLOSED, PARKED }` in one
-//! integer, and every transition that may be made on it. All of them are read-modify-writes, so that
-//! order, close and wake-up follow from the modification order of this one word, without a store-load
-//! argument.
+//! The tail word of a ring: `{ position, generation, NOTIFIED, SPILLING, CLOSED, PARKED }` in one integer,
+//! and every transition that may be made on it. All of them are read-modify-writes, so that order, close and
+//! wake-up follow from the modification order of this one word, without a store-load argument.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
@@ -27,11 +26,11 @@ pub struct Tail(u64);
 const PARKED: u64 = 1 << 0;
 /// Set by the first close; never cleared. Excludes every later push.
 const CLOSED: u64 = 1 << 1;
-/// Set by a claim that moves on to a ring behind the first one; cleared by the consumer, which moves on
-/// to the first one again, once every position is consumed.
+/// Set by a claim that moves on to a ring behind the first one; cleared by the consumer, which moves on to
+/// the first one again, once every position is consumed.
 const SPILLING: u64 = 1 << 2;
-/// Set by a producer that has something else to tell than an item; cleared by the consumer, which does
-/// not park while it is set, but looks around once more. Excludes PARKED.
+/// Set by a producer that has something else to tell than an item; cleared by the consumer, which does not
+/// park while it is set, but looks around once more. Excludes PARKED.
 const NOTIFIED: u64 = 1 << 3;
 const FLAGS: u64 = PARKED | CLOSED | SPILLING | NOTIFIED;
 const ONE_GENERATION: u64 = FLAGS + 1;
@@ -138,9 +137,9 @@ impl TailWord {
             Place::Next => seen.moved_on() | SPILLING,
         };
         let next = (word + ONE_POSITION) & !PARKED;
-        // AcqRel: Acquire, so that who clears PARKED inherits the consumer's state from `park`; Release,
-        // so that whoever is submitted next (`claim` or `close` of another thread, then `park`) inherits
-        // it from us.
+        // AcqRel: Acquire, so that who clears PARKED inherits the consumer's state from `park`; Release, so
+        // that whoever is submitted next (`claim` or `close` of another thread, then `park`) inherits it
+        // from us.
         self.0
             .compare_exchange_weak(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
             .map(|_| ())
@@ -153,8 +152,8 @@ impl TailWord {
         let mut seen = self.peek();
         loop {
             let next = (seen.0 | CLOSED) & !PARKED;
-            // AcqRel: as in `claim`; it is a write even if nothing changes, so that it has its place in
-            // the order.
+            // AcqRel: as in `claim`; it is a write even if nothing changes, so that it has its place in the
+            // order.
             match self
                 .0
                 .compare_exchange_weak(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
@@ -171,8 +170,8 @@ impl TailWord {
         self.0.fetch_and(!PARKED, Ordering::AcqRel) & PARKED != 0
     }
 
-    /// Makes the consumer look around once more before it parks. True if it was parked: the caller now
-    /// has the duty.
+    /// Makes the consumer look around once more before it parks. True if it was parked: the caller now has
+    /// the duty.
     pub(crate) fn notify(&self) -> bool {
         let mut seen = self.peek();
         loop {
@@ -181,8 +180,7 @@ impl TailWord {
             } else {
                 seen.0 | NOTIFIED
             };
-            // AcqRel: as in `claim`; Release also makes what is to be told visible to `park`, which
-            // fails.
+            // AcqRel: as in `claim`; Release also makes what is to be told visible to `park`, which fails.
             match self
                 .0
                 .compare_exchange_weak(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
@@ -193,13 +191,12 @@ impl TailWord {
         }
     }
 
-    /// Gives up the duty, if nothing was pushed, nobody closed since the consumer reached `head`, and
-    /// nobody notified it.
+    /// Gives up the duty, if nothing was pushed, nobody closed since the consumer reached `head`, and nobody
+    /// notified it.
     pub(crate) fn park(&self, head: u64) -> bool {
         let seen = self.peek();
         if seen.0 & NOTIFIED != 0 {
-            // AcqRel: Acquire, so that what is to be told is visible; Release keeps the chain of this
-            // word.
+            // AcqRel: Acquire, so that what is to be told is visible; Release keeps the chain of this word.
             self.0.fetch_and(!NOTIFIED, Ordering::AcqRel);
             return false;
         }

@@ -1,7 +1,7 @@
-//! The queues of mailboxes: a bounded multi-producer single-consumer ring whose one tail word decides
-//! order, closing and wake-up ([`ring`]), the rings behind it ([`grown`]), the queue that moves its head
-//! from the producers' side ([`shedding`]), and the protocol of those who wait for room ([`room`]).
-//! Generic: nothing here knows what a message or a subscription is.
+//! The queues of mailboxes: a bounded multi-producer single-consumer ring whose one tail word decides order,
+//! closing and wake-up ([`ring`]), the rings behind it ([`grown`]), the queue that moves its head
+//! from the producers' side ([`shedding`]), and the protocol of those who wait for room ([`room`]). Generic:
+//! nothing here knows what a message or a subscription is.
 
 #![expect(
     unsafe_code,
@@ -29,8 +29,8 @@ pub unsafe trait Pointer: Send {
     unsafe fn from_ptr(ptr: *mut ()) -> Self;
 }
 
-/// A promise that memory retired from now on is not freed: a guard of the epoch, or, in a model that
-/// frees nothing before its end, the model itself.
+/// A promise that memory retired from now on is not freed: a guard of the epoch, or, in a model that frees
+/// nothing before its end, the model itself.
 ///
 /// # Safety
 /// While a value of this type lives, nothing that was reachable when it was made is freed.

@@ -1,7 +1,7 @@
 //! The bounded ring of a mailbox: many producers, one consumer at a time, slots of one pointer each (null
-//! is not yet written). A push is one successful compare-exchange on the tail word ([`TailWord`]), then
-//! one store into the slot that it claimed. It does not know what waits behind a duty to run the
-//! consumer, and what does not fit into it goes to rings behind it ([`Behind`](super::grown)).
+//! is not yet written). A push is one successful compare-exchange on the tail word ([`TailWord`]), then one
+//! store into the slot that it claimed. It does not know what waits behind a duty to run the consumer, and
+//! what does not fit into it goes to rings behind it ([`Behind`](super::grown)).
 //!
 //! Room is judged by how far the consumer has come (`freed`), never by a slot that is null: one that was
 //! claimed a lap ago and is not written yet is null too.
@@ -19,23 +19,23 @@ use crate::sync::{UnsafeCell, hint};
 use std::marker::PhantomData;
 use std::ptr;
 
-/// A ring never has more slots than this from the start; what a larger capacity admits goes to rings
-/// behind it.
+/// A ring never has more slots than this from the start; what a larger capacity admits goes to rings behind
+/// it.
 pub const MAX_SLOTS: usize = 1 << 16;
 
 /// So many slots are on a cache line, if it begins with one.
 const SLOTS_A_LINE: u64 = 8;
 
-/// See the module. `B` stands between the producers' fields and the consumer's and keeps them on
-/// different cache lines: padding, or, so that no memory is wasted, something of the owner's that is
-/// written seldom, of which producers read the first 16 bytes at most.
+/// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different
+/// cache lines: padding, or, so that no memory is wasted, something of the owner's that is written
+/// seldom, of which producers read the first 16 bytes at most.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Ring<T: Pointer, B = Padding> {
     // The producers' fields: written by every push.
     tail: TailWord,
-    /// `freed` as some producer saw it last, so that a push does not touch the consumer's line. Never
-    /// more than `freed`.
+    /// `freed` as some producer saw it last, so that a push does not touch the consumer's line. Never more
+    /// than `freed`.
     freed_seen: AtomicU64,
     slots: Slots,
     behind: Behind,
@@ -65,8 +65,8 @@ struct Consumer {
     head: u64,
     /// `freed` as it was stored last.
     published: u64,
-    /// The ring that `head` lives in, unless it has moved on to the next one: null for the first ring.
-    /// What it points to is taken out by the consumer only.
+    /// The ring that `head` lives in, unless it has moved on to the next one: null for the first ring. What
+    /// it points to is taken out by the consumer only.
     grown: *const Grown,
     /// The tail word's, when it moved on to that ring.
     generation: Generation,
@@ -93,8 +93,7 @@ pub(super) enum Claim {
     Closed,
 }
 
-/// A position that is claimed and not written yet. The consumer does not pass it, so its slot stays
-/// there.
+/// A position that is claimed and not written yet. The consumer does not pass it, so its slot stays there.
 #[derive(Debug)]
 pub(super) struct Claimed {
     /// The word as it was before.
@@ -158,9 +157,9 @@ impl<T: Pointer, B> Ring<T, B> {
         &self.between
     }
 
-    /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word, and
-    /// for making the next ring where this one is full. `pinned` keeps rings alive that the consumer
-    /// retires meanwhile.
+    /// Pushes `item` unless `limit` items are waiting. Wait-free but for contention on the tail word, and for
+    /// making the next ring where this one is full. `pinned` keeps rings alive that the consumer retires
+    /// meanwhile.
     #[inline]
     pub fn push(&self, item: T, limit: u64, pinned: &impl Pinned) -> Push<T> {
         match self.claim(limit, pinned) {
@@ -191,8 +190,8 @@ impl<T: Pointer, B> Ring<T, B> {
         let at = seen.position();
         self.write_slot(slots.at(at), item());
         if at % SLOTS_A_LINE == 0 {
-            // The consumer's core has written to that line, so it is far away: the next claim would wait
-            // for it, which waits for all that was written before.
+            // The consumer's core has written to that line, so it is far away: the next claim would wait for
+            // it, which waits for all that was written before.
             hint::prefetch_for_write(slots.at(at + SLOTS_A_LINE));
         }
         Some(pushed(seen))
@@ -212,16 +211,16 @@ impl<T: Pointer, B> Ring<T, B> {
     /// least so many as do; or an absurd number if that is further than the tail, which is old then.
     #[inline(always)]
     fn waiting(&self, seen: Tail) -> u64 {
-        // Acquire: with how far the consumer has come, the nulls that it wrote there (through the Release
-        // in `refresh_freed`, and that of `publish_freed` before it).
+        // Acquire: with how far the consumer has come, the nulls that it wrote there (through the Release in
+        // `refresh_freed`, and that of `publish_freed` before it).
         let freed = self.freed_seen.load(Ordering::Acquire);
         seen.position().wrapping_sub(freed)
     }
 
     #[inline(always)]
     fn write_slot(&self, slot: &AtomicPtr<()>, item: T) {
-        // Relaxed: only we write here now, and the consumer's null is behind us (Acquire in `waiting`, or
-        // in `refresh_freed`).
+        // Relaxed: only we write here now, and the consumer's null is behind us (Acquire in `waiting`, or in
+        // `refresh_freed`).
         debug_assert!(slot.load(Ordering::Relaxed).is_null());
         // Release: what the item points to is visible to `pop`.
         slot.store(item.into_ptr(), Ordering::Release);
@@ -257,8 +256,7 @@ impl<T: Pointer, B> Ring<T, B> {
     /// Writes what a claim was made for.
     #[inline]
     pub(super) fn write(&self, claimed: Claimed, item: T) -> Push<T> {
-        // SAFETY: the consumer does not pass the position before it is written, so its ring is not
-        // retired
+        // SAFETY: the consumer does not pass the position before it is written, so its ring is not retired
         self.write_slot(unsafe { &*claimed.slot }, item);
         pushed(claimed.seen)
     }
@@ -289,8 +287,8 @@ impl<T: Pointer, B> Ring<T, B> {
         }
     }
 
-    /// Room behind the ring that `seen` stands for: before the claim, since between claim and write
-    /// nothing allocates (R5).
+    /// Room behind the ring that `seen` stands for: before the claim, since between claim and write nothing
+    /// allocates (R5).
     #[cold]
     fn more_room<'p>(&'p self, seen: Tail, slots: usize, pinned: &'p impl Pinned) -> Room<'p> {
         if slots >= MOST_SLOTS {
@@ -307,8 +305,8 @@ impl<T: Pointer, B> Ring<T, B> {
     fn refresh_freed(&self) -> u64 {
         // Acquire: pairs with `publish_freed`; the nulls before it are visible.
         let freed = self.consumer.freed.load(Ordering::Acquire);
-        // Release: passes that on to the Acquire in `room`. An older value may overwrite a newer one:
-        // then somebody looks once more than needed.
+        // Release: passes that on to the Acquire in `room`. An older value may overwrite a newer one: then
+        // somebody looks once more than needed.
         self.freed_seen.store(freed, Ordering::Release);
         freed
     }
@@ -404,9 +402,9 @@ impl<T: Pointer, B> Ring<T, B> {
         };
         // SAFETY: rings are taken out by the consumer only, who is the caller
         let grown = unsafe { &*next };
-        // Acquire: pairs with the Release in `write_slot`. Null: the claim that moved on has not written
-        // yet, or this position is one before that; no other position of that ring has this slot before
-        // this one is consumed.
+        // Acquire: pairs with the Release in `write_slot`. Null: the claim that moved on has not written yet,
+        // or this position is one before that; no other position of that ring has this slot before this one
+        // is consumed.
         if grown
             .slots()
             .at(consumer.head)
@@ -434,8 +432,8 @@ impl<T: Pointer, B> Ring<T, B> {
         })
     }
 
-    /// Tells the producers how far the consumer has come: before a handler runs where room is exact, once
-    /// a batch where it is not. Returns whether that was news.
+    /// Tells the producers how far the consumer has come: before a handler runs where room is exact, once a
+    /// batch where it is not. Returns whether that was news.
     ///
     /// # Safety
     /// The caller has the duty to run the consumer.
@@ -538,8 +536,8 @@ mod tests {
     }
 
     /// Allocations are aligned to 16. What producers touch at every push, 56 bytes with what stands first
-    /// in the middle, ends in the second line at the latest, at its byte 40; 112 bytes from its beginning
-    /// is the line after that, in each of the four cases.
+    /// in the middle, ends in the second line at the latest, at its byte 40; 112 bytes from its beginning is
+    /// the line after that, in each of the four cases.
     #[test]
     fn producers_and_the_consumer_are_on_different_lines() {
         assert!(std::mem::offset_of!(Ring<Item>, consumer) >= 112);

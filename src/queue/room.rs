@@ -1,10 +1,9 @@
 //! Who waits for room in a full ring, and how they are woken. It is a second protocol beside the one-word
 //! one, with store-load reasoning of its own, and only mailboxes that block their publishers pay for it.
 //!
-//! The waiter registers, passes fence F2a, and tries once more before it waits. The consumer tells how
-//! far it has come, passes fence F2b, and looks for waiters. If F2a comes first in the order of the
-//! fences, the consumer sees the waiter; if F2b does, the waiter's last try sees the room. Either way
-//! nobody sleeps on.
+//! The waiter registers, passes fence F2a, and tries once more before it waits. The consumer tells how far it
+//! has come, passes fence F2b, and looks for waiters. If F2a comes first in the order of the fences, the
+//! consumer sees the waiter; if F2b does, the waiter's last try sees the room. Either way nobody sleeps on.
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering, fence};

@@ -1,7 +1,7 @@
 //! The queue whose head moves from the producers' side too: drop oldest, and conflate by key. It is a
-//! structure of its own, under one short lock, rather than a second writer of the ring's head. No code of
-//! a user runs under the lock: keys are the crate's own type, and what leaves the queue is handed out,
-//! not dropped.
+//! structure of its own, under one short lock, rather than a second writer of the ring's head. No code of a
+//! user runs under the lock: keys are the crate's own type, and what leaves the queue is handed out, not
+//! dropped.
 
 use super::{Close, Pop, Push};
 use crate::sync::Mutex;
@@ -87,8 +87,8 @@ impl<K: Hash + Eq + Clone, T> Shedding<K, T> {
         }
     }
 
-    /// Pushes `item`. The older one of the same key leaves; if there are `capacity` items, the oldest
-    /// does. Never full. What left is for the caller to drop, outside all locks.
+    /// Pushes `item`. The older one of the same key leaves; if there are `capacity` items, the oldest does.
+    /// Never full. What left is for the caller to drop, outside all locks.
     #[cfg(any(test, loom, feature = "internals"))]
     pub fn push(&self, item: T, key: Option<K>, capacity: usize) -> (Push<T>, Evicted<T>) {
         self.push_booked(item, key, capacity, |_| {})

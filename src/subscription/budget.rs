@@ -9,8 +9,8 @@ pub(crate) struct Budget {
     granted: AtomicU64,
 }
 
-/// How many positions a mailbox takes from the budget at once: it must not be a read-modify-write on one
-/// line of the whole bus for each message that is spilled.
+/// How many positions a mailbox takes from the budget at once: it must not be a read-modify-write on one line
+/// of the whole bus for each message that is spilled.
 pub(super) const GRANT: u64 = 256;
 
 impl Budget {

@@ -1,5 +1,4 @@
-//! The primitives of the production build: std's, triomphe's and crossbeam's, under the names of the
-//! facade.
+//! The primitives of the production build: std's, triomphe's and crossbeam's, under the names of the facade.
 
 #![expect(
     unsafe_code,
@@ -24,12 +23,10 @@ pub(crate) mod thread {
 pub(crate) mod hint {
     pub(crate) use ::std::hint::spin_loop;
 
-    /// Fetches the cache line that `place` is on, to be written soon. Changes nothing, and waits for
-    /// nothing.
+    /// Fetches the cache line that `place` is on, to be written soon. Changes nothing, and waits for nothing.
     #[inline(always)]
     pub(crate) fn prefetch_for_write<T>(place: &T) {
-        // Not for miri, which has no assembler. Where the CPU does not know the instruction, it does
-        // nothing.
+        // Not for miri, which has no assembler. Where the CPU does not know the instruction, it does nothing.
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         // SAFETY: a hint: it reads and writes nothing, whatever the address is
         unsafe {
@@ -133,8 +130,7 @@ impl<T> PayloadArc<T> {
     }
 
     /// # Safety
-    /// `ptr` came from [`Self::into_raw`] of the same `T`, and the reference that it stood for is given
-    /// up.
+    /// `ptr` came from [`Self::into_raw`] of the same `T`, and the reference that it stood for is given up.
     #[inline]
     pub(crate) unsafe fn from_raw(ptr: *const T) -> Self {
         // SAFETY: guaranteed by caller

@@ -28,8 +28,7 @@ pub(super) struct Crew<R> {
     pub(super) injector: Injector<R>,
     pub(super) idle: Idle,
     members: Box<[Member<R>]>,
-    /// Stalled work of workers that are in a run of something else, for an idle worker to look after
-    /// (R3).
+    /// Stalled work of workers that are in a run of something else, for an idle worker to look after (R3).
     shelf: SegQueue<Stalled<R>>,
     wait: IdleStrategy,
     began: Instant,
@@ -242,8 +241,8 @@ impl<R: Run> Worker<R> {
         None
     }
 
-    /// Runs one piece of work, over and over while it wants to and nothing else waits. `delay`: how long
-    /// to wait should it stall.
+    /// Runs one piece of work, over and over while it wants to and nothing else waits. `delay`: how long to
+    /// wait should it stall.
     fn run(&mut self, work: R, delay: Duration) {
         self.before_run();
         let mut delay = delay;
@@ -273,8 +272,8 @@ impl<R: Run> Worker<R> {
     }
 
     /// Work that has nothing to do for now: looks for a little while whether something comes, unless
-    /// something else waits. Meanwhile the worker counts as searching, for it looks for other work too,
-    /// and nobody is woken in its place. The work comes back if there is something to do.
+    /// something else waits. Meanwhile the worker counts as searching, for it looks for other work too, and nobody is
+    /// woken in its place. The work comes back if there is something to do.
     fn linger(&mut self, idle: R) -> Option<R> {
         let lingers = self.crew.wait.lingers;
         if lingers == 0 || self.is_other_work_waiting() || !self.crew.idle.start_search() {
@@ -305,8 +304,8 @@ impl<R: Run> Worker<R> {
         crew.idle.leave_search(|| crew.is_work_visible());
     }
 
-    /// From here on the worker may be away for as long as the work likes: what it holds becomes visible
-    /// to the others, and if it was the one that searched, another one takes over.
+    /// From here on the worker may be away for as long as the work likes: what it holds becomes visible to
+    /// the others, and if it was the one that searched, another one takes over.
     fn before_run(&mut self) {
         let shelved = !self.held.is_empty();
         for stalled in self.held.drain(..) {
@@ -335,8 +334,8 @@ impl<R: Run> Worker<R> {
             || !self.crew.shelf.is_empty()
     }
 
-    /// Behind what waits in the own queue. The next pick is from the other queue than the last one, so
-    /// that neither work that always wants more nor a busy injector keeps the other waiting.
+    /// Behind what waits in the own queue. The next pick is from the other queue than the last one, so that
+    /// neither work that always wants more nor a busy injector keeps the other waiting.
     fn put_back(&mut self, work: R) {
         self.crew.push_local(self.index, work);
         self.first = Source::Injector;

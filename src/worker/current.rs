@@ -17,8 +17,8 @@ pub(crate) fn on_worker() -> bool {
         .is_ok_and(|current| current.is_some())
 }
 
-/// The index of this thread among the workers of that crew, if it is one. An address says which crew it
-/// is: the worker keeps its crew alive.
+/// The index of this thread among the workers of that crew, if it is one. An address says which crew it is:
+/// the worker keeps its crew alive.
 pub(super) fn index_in<T>(crew: &Arc<T>) -> Option<usize> {
     let (address, index) = CURRENT.try_with(Cell::get).ok().flatten()?;
     (address == Arc::as_ptr(crew).addr()).then_some(index)

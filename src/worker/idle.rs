@@ -189,8 +189,8 @@ impl Idle {
         let last = now.is_stopping() && sleepers.all_are_idle();
         if !last {
             drop(sleepers);
-            // F1b: parked before, the look at the queues comes after. Pairs with F1a in `announce`:
-            // either the submitter sees this worker parked, or this worker sees what was submitted.
+            // F1b: parked before, the look at the queues comes after. Pairs with F1a in `announce`: either
+            // the submitter sees this worker parked, or this worker sees what was submitted.
             fence(Ordering::SeqCst); // P2
             if !work_visible() {
                 return FallAsleep::Asleep;

@@ -1,6 +1,6 @@
 //! The worker pool: a fixed number of threads that run small pieces of work, steal from each other, and
-//! sleep when there is none. It knows the work only as [`Run`]; it is *not* the place for topics,
-//! messages, mailboxes or panics of handlers.
+//! sleep when there is none. It knows the work only as [`Run`]; it is *not* the place for topics, messages,
+//! mailboxes or panics of handlers.
 //!
 //! - [`pool`]: the pool's handle: submit, stop, join, statistics.
 //! - [`crew`]: what one worker does: which work is next, running it, stealing, work that has stalled.
@@ -11,9 +11,8 @@
 //! - [`word`]: the one state word of that protocol.
 //! - [`stats`]: counters that nobody reads through.
 //!
-//! A piece of work is a value. It is in one place at a time (a queue, a worker's hands, the shelf), and
-//! who takes it out of there owns it, so it runs on one worker at a time (D3) without any flag of its
-//! own.
+//! A piece of work is a value. It is in one place at a time (a queue, a worker's hands, the shelf), and who
+//! takes it out of there owns it, so it runs on one worker at a time (D3) without any flag of its own.
 
 mod crew;
 mod current;
@@ -38,14 +37,13 @@ pub(crate) trait Run: Send + Sized + 'static {
     /// this far aborts the process, because the work, and what others wait for, would be lost silently.
     fn run(self) -> Outcome<Self>;
 
-    /// Whether there is something to do by now for work that was [`Outcome::Idle`]. Cheap; old news will
-    /// do.
+    /// Whether there is something to do by now for work that was [`Outcome::Idle`]. Cheap; old news will do.
     fn is_ready(&self) -> bool {
         false
     }
 
-    /// Gives up work that was [`Outcome::Idle`]: who has something to do for it submits it again. It
-    /// comes back if that has happened already.
+    /// Gives up work that was [`Outcome::Idle`]: who has something to do for it submits it again. It comes
+    /// back if that has happened already.
     fn rest(self) -> Result<(), Self> {
         Ok(())
     }

@@ -16,16 +16,14 @@ use crate::sync::unmodelled::Arc;
 use crate::sync::{Condvar, Mutex};
 
 /// How long a worker without work looks for some before it sleeps. A worker that sleeps uses no CPU; one
-/// that looks is found faster. Both limits are numbers of looks, so that a pool at rest always gets to
-/// sleep.
+/// that looks is found faster. Both limits are numbers of looks, so that a pool at rest always gets to sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IdleStrategy {
     /// Looks with a spin-loop hint after each. Of use only if cores are to spare.
     pub spins: u32,
     /// Looks after those, with a yield of the thread after each.
     pub yields: u32,
-    /// Looks, [`PAUSES`] spin-loop hints apart, whether there is more to do for the work that was run
-    /// last.
+    /// Looks, [`PAUSES`] spin-loop hints apart, whether there is more to do for the work that was run last.
     pub lingers: u32,
 }
 
@@ -34,9 +32,9 @@ pub(crate) struct IdleStrategy {
 pub(super) const PAUSES: u32 = 16;
 
 impl Default for IdleStrategy {
-    /// No spins, four yields: right on one core as well, where a spinning worker keeps the submitter
-    /// away. To linger, some microseconds, costs less than to be called once; but on one core nothing can
-    /// come meanwhile.
+    /// No spins, four yields: right on one core as well, where a spinning worker keeps the submitter away. To
+    /// linger, some microseconds, costs less than to be called once; but on one core nothing can come
+    /// meanwhile.
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
@@ -47,8 +45,8 @@ impl Default for IdleStrategy {
     }
 }
 
-/// How often a worker looks whether there is more to do for what it has just run: 5 to 10 microseconds,
-/// about what it costs to call a sleeping thread. None in models, which have no clock.
+/// How often a worker looks whether there is more to do for what it has just run: 5 to 10 microseconds, about
+/// what it costs to call a sleeping thread. None in models, which have no clock.
 const LINGERS: u32 = if cfg!(loom) { 0 } else { 16 };
 
 /// What a pool is made from.
@@ -181,8 +179,8 @@ impl<R: Run> Pool<R> {
         }
     }
 
-    /// Hands over a burst, with one decision about waking a worker after the last piece. The iterator
-    /// must not unwind: what it gave before would wait for the next submit.
+    /// Hands over a burst, with one decision about waking a worker after the last piece. The iterator must
+    /// not unwind: what it gave before would wait for the next submit.
     ///
     /// # Errors
     /// Gives as many pieces back as were handed over, as [`Pool::submit`] does.
@@ -206,8 +204,8 @@ impl<R: Run> Pool<R> {
         }
     }
 
-    /// Tells the workers to end when all that was submitted has been run to its end, `Again` and
-    /// `Stalled` included. Does not wait. Work may still be submitted; who comes too late gets it back.
+    /// Tells the workers to end when all that was submitted has been run to its end, `Again` and `Stalled`
+    /// included. Does not wait. Work may still be submitted; who comes too late gets it back.
     pub(crate) fn stop(&self) {
         self.shared.crew.idle.stop();
     }
