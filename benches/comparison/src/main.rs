@@ -77,7 +77,11 @@ fn list() {
         println!("  {:<16} {}", shape.name, shape.about);
     }
     println!("peers:");
-    for peer in peers::all() {
+    legend(peers::all());
+}
+
+fn legend(peers: impl Iterator<Item = &'static dyn peer::Peer>) {
+    for peer in peers {
         println!("  {:<32} {}", peer.name(), peer.how());
     }
 }
@@ -107,7 +111,9 @@ fn measure_shapes(run: &args::Run) -> Result<Vec<Line>, Fault> {
         plan: Plan::new(run.quick),
     };
     println!("allocator: {ALLOCATOR_NAME}; {}", context.plan);
-    println!("median (least .. greatest) of the rounds");
+    println!("how each is run:");
+    legend(context.peers.iter().copied());
+    println!("figures: median (least .. greatest) of the rounds");
     let mut lines = Vec::new();
     for shape in &run.shapes {
         let begin = Instant::now();
