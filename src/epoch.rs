@@ -98,6 +98,16 @@ impl<T> EpochCell<T> {
         Some(&watched.value)
     }
 
+    /// True: there is no value as of now. To know that takes no guard.
+    #[inline]
+    pub(crate) fn is_null(&self) -> bool {
+        self.1.touch();
+        // SAFETY: what is loaded is compared, and not followed
+        let unprotected = unsafe { epoch::unprotected() };
+        // Acquire: what was done before the value went is visible.
+        self.0.load(Ordering::Acquire, unprotected).is_null()
+    }
+
     /// Publishes `value` in place of the old one, which is freed once no guard can see it.
     pub(crate) fn replace(&self, value: Option<T>, guard: &Guard)
     where

@@ -225,7 +225,13 @@ impl Core {
         total_order: bool,
         kind: Kind,
     ) -> Arc<Alive> {
-        let node = Arc::new(Node::new(self.next_id(), name, total_order, kind));
+        let node = Arc::new(Node::new(
+            self.next_id(),
+            name,
+            total_order,
+            !self.config.declined.is_empty(),
+            kind,
+        ));
         let alive = Arc::new(Alive {
             node: Arc::clone(&node),
             core: Arc::clone(self),

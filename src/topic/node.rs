@@ -5,17 +5,17 @@
 
 use super::core::{Core, Discarded, HandlerPanic};
 use super::forward::Route;
+use super::interest::{Glance, Interest};
 use super::publish;
 use super::subscribers::{self, Listing};
 use super::tap::TapInner;
-use crate::epoch::{self, EpochCell};
+use crate::epoch::{self, EpochCell, Guard};
 use crate::error::AcceptError;
 use crate::message::{CHANGE, ChangeKind, FinalReason};
 use crate::stats::Counter;
 use crate::subscription::scope;
 use crate::subscription::state::{Duty, Home, Subscriber};
 use crate::subscription::types::Change;
-use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::unmodelled::{Arc, OnceLock, Weak};
 use crate::sync::{Mutex, contain};
 use crate::worker::Pool;
@@ -24,15 +24,17 @@ use std::collections::BTreeMap;
 /// So many of the bound forwards that lead to a topic are removed under one lock when it goes.
 const UNBOUND_AT_ONCE: usize = 64;
 
-/// See the module.
+/// See the module. What every publish looks at comes first, and is together on one line of memory most times.
+#[repr(C)]
 pub(crate) struct Node {
+    /// What the list comes to.
+    pub(super) interest: Interest,
     pub(super) listing: EpochCell<Listing>,
     /// Where else a publish goes.
     pub(super) route: EpochCell<Route>,
+    pub(super) published: Counter,
     /// Held for the offers of a publish, on topics with total order (D7).
     pub(super) sequencer: Option<Box<Mutex<()>>>,
-    pub(super) published: Counter,
-    closed: AtomicBool,
     kind: Kind,
     /// Held for every change of the list.
     control: Mutex<()>,
@@ -93,13 +95,20 @@ impl std::fmt::Debug for Alive {
 }
 
 impl Node {
-    pub(super) fn new(id: u64, name: Arc<str>, total_order: bool, kind: Kind) -> Self {
+    /// One that `declines` some types looks at each message.
+    pub(super) fn new(
+        id: u64,
+        name: Arc<str>,
+        total_order: bool,
+        declines: bool,
+        kind: Kind,
+    ) -> Self {
         Self {
+            interest: Interest::new(total_order || declines),
             listing: EpochCell::null(),
             route: EpochCell::null(),
-            sequencer: total_order.then(|| Box::new(Mutex::new(()))),
             published: Counter::default(),
-            closed: AtomicBool::new(false),
+            sequencer: total_order.then(|| Box::new(Mutex::new(()))),
             kind,
             control: Mutex::new(()),
             ended: Mutex::new(Ended::default()),
@@ -120,12 +129,20 @@ impl Node {
 
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
-        // Acquire: pairs with the Release in `close`.
-        self.closed.load(Ordering::Acquire)
+        self.interest.glance().is_closed()
     }
 
     pub(super) fn has_total_order(&self) -> bool {
         self.sequencer.is_some()
+    }
+
+    /// Replaces the list. The control lock is held.
+    fn relist(&self, next: Option<Listing>, guard: &Guard) {
+        let next = next.filter(|next| !next.is_empty());
+        let summary = Glance::of(next.as_ref());
+        self.interest.widen(summary);
+        self.listing.replace(next, guard);
+        self.interest.settle(summary);
     }
 
     /// Lists a subscriber. False if the topic is closed.
@@ -139,7 +156,7 @@ impl Node {
             Some(listing) => listing.with(subscriber, &guard),
             None => Listing::default().with(subscriber, &guard),
         };
-        self.listing.replace(Some(new), &guard);
+        self.relist(Some(new), &guard);
         drop(control);
         true
     }
@@ -154,8 +171,7 @@ impl Node {
         let Some(new) = listing.without(subscriber, &guard) else {
             return false;
         };
-        let new = (!new.is_empty()).then_some(new);
-        self.listing.replace(new, &guard);
+        self.relist(Some(new), &guard);
         subscriber.place.leave();
         drop(control);
         subscribers::retire(vec![Arc::clone(subscriber)], &guard);
@@ -181,7 +197,7 @@ impl Node {
             if !subscriber.is_slow {
                 let before = subscriber.types.accepted(&guard);
                 let new = listing.relisted(subscriber, before, after.accepted());
-                self.listing.replace(Some(new), &guard);
+                self.relist(Some(new), &guard);
             }
             types.change(after, &guard);
         }
@@ -200,7 +216,7 @@ impl Node {
             Some(listing) => listing.with_tap(tap),
             None => Listing::default().with_tap(tap),
         };
-        self.listing.replace(Some(new), &guard);
+        self.relist(Some(new), &guard);
         drop(control);
         true
     }
@@ -210,9 +226,7 @@ impl Node {
         let control = self.control.lock();
         let guard = epoch::pin();
         if let Some(listing) = self.listing.load(&guard) {
-            let new = listing.without_tap(tap);
-            self.listing
-                .replace((!new.is_empty()).then_some(new), &guard);
+            self.relist(Some(listing.without_tap(tap)), &guard);
         }
         drop(control);
     }
@@ -220,21 +234,16 @@ impl Node {
     /// Accepts nothing from here on. Gives those who were listed; each is still to be closed.
     pub(super) fn close(&self) -> Vec<Arc<Subscriber>> {
         let control = self.control.lock();
-        self.mark_closed();
+        self.interest.close();
         let guard = epoch::pin();
         let listing = self.listing.load(&guard);
         let listed = listing.map(Listing::all).unwrap_or_default();
         // What held forwards still bring here is for nobody.
         if let Some(listing) = listing {
-            self.listing.replace(Some(listing.without_taps()), &guard);
+            self.relist(Some(listing.without_taps()), &guard);
         }
         drop(control);
         listed
-    }
-
-    fn mark_closed(&self) {
-        // Release: pairs with `is_closed`.
-        self.closed.store(true, Ordering::Release);
     }
 
     /// Everybody on the list.
@@ -395,7 +404,7 @@ impl Drop for Alive {
         if self.node.kind == Kind::Named {
             self.core.registry.forget(self);
         }
-        self.node.mark_closed();
+        self.node.interest.close();
         self.leave();
     }
 }
