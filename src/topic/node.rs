@@ -13,13 +13,13 @@ use crate::epoch::{self, EpochCell, Guard};
 use crate::error::AcceptError;
 use crate::message::{CHANGE, ChangeKind, FinalReason};
 use crate::stats::Counter;
+use crate::subscription::place::Places;
 use crate::subscription::scope;
-use crate::subscription::state::{Duty, Home, Subscriber};
+use crate::subscription::state::{Duty, Home, OfTopic, Subscriber};
 use crate::subscription::types::Change;
 use crate::sync::unmodelled::{Arc, OnceLock, Weak};
 use crate::sync::{Mutex, contain};
 use crate::worker::Pool;
-use std::collections::BTreeMap;
 
 /// So many of the bound forwards that lead to a topic are removed under one lock when it goes.
 const UNBOUND_AT_ONCE: usize = 64;
@@ -56,11 +56,19 @@ pub(crate) enum Kind {
 /// Subscriptions that were taken off the list, until they are done, and the figures of those that are. A
 /// subscription that is closed is in here before it is off the list, so whoever holds the lock finds each
 /// of them, in one place or both, and no figure ever goes back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ended {
-    /// By number.
-    pub(super) ending: BTreeMap<u64, Arc<Subscriber>>,
+    pub(super) ending: Places<Subscriber, OfTopic>,
     pub(super) totals: Totals,
+}
+
+impl Ended {
+    fn new() -> Self {
+        Self {
+            ending: Places::new(),
+            totals: Totals::default(),
+        }
+    }
 }
 
 /// The figures of subscriptions that are done.
@@ -111,7 +119,7 @@ impl Node {
             sequencer: total_order.then(|| Box::new(Mutex::new(()))),
             kind,
             control: Mutex::new(()),
-            ended: Mutex::new(Ended::default()),
+            ended: Mutex::new(Ended::new()),
             id,
             name,
             alive: OnceLock::new(),
@@ -174,7 +182,7 @@ impl Node {
         self.relist(Some(new), &guard);
         subscriber.place.leave();
         drop(control);
-        subscribers::retire(vec![Arc::clone(subscriber)], &guard);
+        subscribers::retire(subscriber, &guard);
         true
     }
 
@@ -254,25 +262,17 @@ impl Node {
             .unwrap_or_default()
     }
 
-    /// Books that a subscriber is about to be taken off the list.
+    /// Books that a subscriber is about to be taken off the list, unless it has been counted since the caller
+    /// decided to close it.
     fn ending(&self, subscriber: &Arc<Subscriber>) {
-        let mut ended = self.ended.lock();
-        // It may have ended since the caller decided to close it.
-        if !subscriber.figures.is_counted() {
-            ended.ending.insert(subscriber.id, Arc::clone(subscriber));
-        }
+        self.ended.lock().ending.add(subscriber);
     }
 
     /// Adds its figures to the totals: they are final.
     fn count(&self, subscriber: &Subscriber) {
         let mut ended = self.ended.lock();
-        subscriber.figures.set_counted();
         // Not the last reference: the caller has one.
-        ended.ending.remove(&subscriber.id);
-        if ended.ending.is_empty() {
-            // A map that was used keeps a node of 192 bytes when it is empty.
-            ended.ending = BTreeMap::new();
-        }
+        drop(ended.ending.remove(subscriber));
         let totals = &mut ended.totals;
         totals.filtered += subscriber.mailbox.figure(|seldom| &seldom.filtered);
         totals.shed += subscriber.mailbox.figure(|seldom| &seldom.shed);
@@ -291,7 +291,7 @@ impl Alive {
     /// Tells the topic, and all downstream of it, that a subscriber came or went (L5).
     pub(super) fn announce(&self, subscriber: &Arc<Subscriber>, kind: ChangeKind) {
         if publish::has_subscribers_for(&self.node, CHANGE.info()) {
-            let change = CHANGE.message(subscriber.change(&self.node.name, kind));
+            let change = CHANGE.message(subscriber.change(kind));
             publish::control(self, change, subscriber);
         }
     }
@@ -342,14 +342,14 @@ impl Home for Alive {
     }
 
     fn finished(&self, subscriber: &Arc<Subscriber>) {
-        self.core.finished(subscriber.id);
+        self.core.finished(subscriber);
     }
 
     fn panicked(&self, subscriber: &Subscriber, message_type: &'static str, panic: &str) {
         if let Some(hook) = &self.core.config.on_panic {
             let report = HandlerPanic {
                 topic: &self.node.name,
-                subscription: &subscriber.name,
+                subscription: subscriber.name(),
                 message_type,
                 panic,
             };
@@ -361,7 +361,7 @@ impl Home for Alive {
         if let Some(hook) = &self.core.config.on_discard {
             let report = Discarded {
                 topic: &self.node.name,
-                subscription: &subscriber.name,
+                subscription: subscriber.name(),
                 count,
             };
             contain(|| hook(&report));

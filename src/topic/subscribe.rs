@@ -332,6 +332,7 @@ impl SubscriptionBuilder {
         if self.delivery.is_some() {
             return Err(SubscribeError::ReceiverWithDelivery);
         }
+        self.check()?;
         let wake = Wake::Receiver(Box::new(WaiterSlot::new()));
         let (subscription, duty) = self.list(Handler::None, true, wake)?;
         Ok(Receiver::new(subscription, duty))
@@ -464,11 +465,9 @@ impl SubscriptionBuilder {
         general: bool,
         wake: Wake,
     ) -> Result<(Subscription, Duty), SubscribeError> {
-        self.check()?;
-        let alive = Arc::clone(&self.alive);
-        let (subscriber, duty) = self.into_subscriber(handler, general, wake);
+        let (alive, subscriber, duty) = self.into_subscriber(handler, general, wake);
         if subscriber.types.changes() {
-            let first = CHANGE.message(subscriber.change(&alive.node.name, ChangeKind::Subscribed));
+            let first = CHANGE.message(subscriber.change(ChangeKind::Subscribed));
             let parcel = Parcel::Message(first.into_one_delivery());
             let offered = subscriber.offer_unlimited(parcel, &crate::epoch::pin());
             debug_assert!(matches!(offered, Offered::Queued(None)));
@@ -489,10 +488,11 @@ impl SubscriptionBuilder {
         handler: Handler,
         general: bool,
         wake: Wake,
-    ) -> (Arc<Subscriber>, Duty) {
-        let core = &self.alive.core;
+    ) -> (Arc<Alive>, Arc<Subscriber>, Duty) {
+        let alive = self.alive;
+        let core = &alive.core;
         let id = core.next_id();
-        let total_order = self.alive.node.has_total_order();
+        let total_order = alive.node.has_total_order();
         let marks = self.marks.map(|(high, low)| Marks::new(high, low));
         let mailbox = Mailbox::new(&self.overflow, self.capacity, marks, &core.budget);
         let filters_itself = self.filter.is_some() && (total_order || self.filters_late);
@@ -511,8 +511,6 @@ impl SubscriptionBuilder {
             }
             false => TypeFilter::with_formats(self.accepted, self.formats, self.changes),
         };
-        let topic = &self.alive.node.name;
-        let name = self.name.unwrap_or_else(|| format!("{topic}#{id}"));
         let asides = Asides {
             on_gap: self.on_gap,
             on_final: self.on_final,
@@ -524,10 +522,10 @@ impl SubscriptionBuilder {
             asides: asides.boxed_if_any(),
             greeting: self.changes,
             hooks: hooks.clone(),
-            home: Some(Arc::clone(&self.alive) as Arc<dyn Home>),
+            home: Some(Arc::clone(&alive) as Arc<dyn Home>),
             ..Consumer::default()
         };
-        Subscriber::new(Parts {
+        let (subscriber, duty) = Subscriber::new(Parts {
             mailbox,
             consumer: ConsumerCell::new(consumer),
             wake,
@@ -536,8 +534,10 @@ impl SubscriptionBuilder {
             is_slow,
             filters_itself,
             id,
-            name: name.into(),
+            topic: &alive.node.name,
+            name: self.name,
             panic_policy: self.panic_policy,
-        })
+        });
+        (alive, subscriber, duty)
     }
 }

@@ -130,17 +130,16 @@ impl List {
 
     fn with(&self, entry: Entry) -> Self {
         entry.get().place.set(self.len() as u64);
-        let longer = |chunk: &Chunk| chunk.iter().copied().chain([entry]).collect();
         match self {
             Self::Empty => Self::Single(entry),
             Self::Single(first) => Self::One([*first, entry].into()),
-            Self::One(chunk) if chunk.len() < CHUNK => Self::One(longer(chunk)),
+            Self::One(chunk) if chunk.len() < CHUNK => Self::One(with_one(chunk, entry)),
             Self::One(chunk) => Self::Many([Arc::clone(chunk), [entry].into()].into()),
             Self::Many(chunks) => {
                 let (last, full) = chunks.split_last().expect("there are several");
                 let full = full.iter().map(Arc::clone);
                 Self::Many(if last.len() < CHUNK {
-                    full.chain([longer(last)]).collect()
+                    full.chain([with_one(last, entry)]).collect()
                 } else {
                     full.chain([Arc::clone(last), [entry].into()]).collect()
                 })
@@ -183,11 +182,21 @@ impl List {
     }
 }
 
+/// Those entries, and one more.
+fn with_one(entries: &[Entry], entry: Entry) -> Chunk {
+    let mut chunk: Chunk = std::iter::repeat_n(entry, entries.len() + 1).collect();
+    let copies = Arc::get_mut(&mut chunk).expect("it is new");
+    copies[..entries.len()].copy_from_slice(entries);
+    chunk
+}
+
 /// Those entries, but for the one at `index`, if it is among them.
 fn replaced(entries: &[Entry], index: usize, by: Entry) -> Chunk {
-    let entries = entries.iter().enumerate();
-    let entries = entries.map(|(at, entry)| if at == index { by } else { *entry });
-    entries.collect()
+    let mut chunk: Chunk = entries.into();
+    if index < entries.len() {
+        Arc::get_mut(&mut chunk).expect("it is new")[index] = by;
+    }
+    chunk
 }
 
 /// The number of no type.
@@ -415,6 +424,33 @@ impl Listing {
         };
         let general = change(&self.general, from.general, to.general);
         let slow = change(self.slow(), from.slow, to.slow);
+        let is_plain = from.ids.is_empty() && to.ids.is_empty();
+        let by_type = if is_plain && self.by_type.is_empty() {
+            Box::default()
+        } else if is_plain {
+            self.by_type.clone()
+        } else {
+            self.moved_by_type(from, to, change)
+        };
+        let new = Self {
+            general,
+            by_type,
+            rare: Rare {
+                slow,
+                taps: self.taps().into(),
+            }
+            .boxed_if_any(),
+            len,
+        };
+        (new, found)
+    }
+
+    fn moved_by_type(
+        &self,
+        from: &Spots,
+        to: &Spots,
+        mut change: impl FnMut(&List, bool, bool) -> List,
+    ) -> Box<[(u32, List)]> {
         let mut change_typed = |id: u32, list: &List| change(list, from.has(id), to.has(id));
         let mut by_type: Vec<(u32, List)> = self
             .by_type
@@ -427,17 +463,7 @@ impl Listing {
             }
         }
         by_type.retain(|(_, list)| !list.is_empty());
-        let new = Self {
-            general,
-            by_type: by_type.into(),
-            rare: Rare {
-                slow,
-                taps: self.taps().into(),
-            }
-            .boxed_if_any(),
-            len,
-        };
-        (new, found)
+        by_type.into()
     }
 }
 
@@ -463,13 +489,17 @@ impl Spots {
                 ..Self::default()
             };
         }
-        let changes = subscriber.types.changes().then(|| CHANGE.id());
-        let infos = accepted.unwrap_or_default().iter();
-        let mut ids: SmallVec<[u32; 4]> = infos.map(|info| info.id()).chain(changes).collect();
-        if accepted.is_some() && ids.is_empty() {
-            ids.push(NO_TYPE);
+        let mut ids = SmallVec::new();
+        if subscriber.types.changes() {
+            ids.push(CHANGE.id());
         }
-        ids.sort_unstable();
+        if let Some(infos) = accepted {
+            ids.extend(infos.iter().map(|info| info.id()));
+            if ids.is_empty() {
+                ids.push(NO_TYPE);
+            }
+            ids.sort_unstable();
+        }
         Self {
             general: accepted.is_none(),
             slow: false,
@@ -478,17 +508,11 @@ impl Spots {
     }
 }
 
-/// Gives back the references that listing these subscribers leaked, once no pin can see the list.
-pub(super) fn retire(delisted: Vec<Arc<Subscriber>>, guard: &Guard) {
-    let references = delisted
-        .into_iter()
-        .map(|subscriber| {
-            let ptr = Arc::as_ptr(&subscriber);
-            drop(subscriber);
-            // SAFETY: `with` leaked this reference, and the caller has just taken it off the only list; the
-            // subscriber lives by it at least
-            unsafe { Arc::from_raw(ptr) }
-        })
-        .collect::<Vec<_>>();
-    epoch::retire(Box::new(references), guard);
+/// Gives back the reference that listing this subscriber leaked, once no pin can see the list.
+pub(super) fn retire(delisted: &Arc<Subscriber>, guard: &Guard) {
+    let ptr = Arc::as_ptr(delisted);
+    // SAFETY: `with` leaked this reference, and the caller has just taken it off the only list; the
+    // subscriber lives by it at least
+    let listed = unsafe { Arc::from_raw(ptr) };
+    epoch::retire(listed, guard);
 }
