@@ -1,0 +1,103 @@
+//! A line of the results: what one contender did in one shape by one measure, as a median with its range.
+
+use crate::peer::Fault;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// See the module. Written as one line of JSON.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Line {
+    pub(crate) shape: String,
+    pub(crate) peer: String,
+    pub(crate) metric: String,
+    pub(crate) unit: String,
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    /// How many were measured.
+    pub(crate) n: usize,
+    pub(crate) allocator: String,
+}
+
+impl Line {
+    /// Of what was measured; of nothing there is no line.
+    pub(crate) fn of(
+        shape: &str,
+        peer: &str,
+        (metric, unit): (&str, &str),
+        measured: &[f64],
+    ) -> Option<Self> {
+        let mut measured = measured.to_vec();
+        measured.sort_by(f64::total_cmp);
+        let (min, max) = (*measured.first()?, *measured.last()?);
+        let middle = measured.len() / 2;
+        let median = if measured.len() % 2 == 0 {
+            f64::midpoint(measured[middle - 1], measured[middle])
+        } else {
+            measured[middle]
+        };
+        Some(Self {
+            shape: shape.to_owned(),
+            peer: peer.to_owned(),
+            metric: metric.to_owned(),
+            unit: unit.to_owned(),
+            median,
+            min,
+            max,
+            n: measured.len(),
+            allocator: crate::ALLOCATOR_NAME.to_owned(),
+        })
+    }
+}
+
+/// Writes them, one JSON object a line.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(crate) fn write(path: &Path, lines: &[Line]) -> Result<(), Fault> {
+    let told = |error| format!("{}: {error}", path.display());
+    let mut file = BufWriter::new(File::create(path).map_err(told)?);
+    for line in lines {
+        let line = serde_json::to_string(line)?;
+        writeln!(file, "{line}").map_err(told)?;
+    }
+    file.flush().map_err(told)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_median_and_the_range() {
+        let line = |measured: &[f64]| Line::of("1:1", "x", ("rate", "M/s"), measured);
+        let odd = line(&[3.0, 1.0, 2.0]).expect("a line");
+        assert_eq!((odd.median, odd.min, odd.max, odd.n), (2.0, 1.0, 3.0, 3));
+        assert_eq!(line(&[4.0, 1.0]).expect("a line").median, 2.5);
+        assert_eq!(line(&[]), None);
+    }
+
+    #[test]
+    fn its_json_has_the_fields_that_readers_know() {
+        let line = Line::of("1:1", "x", ("rate", "M/s"), &[1.0]).expect("a line");
+        let json = serde_json::to_value(line).expect("JSON");
+        let fields = json.as_object().expect("an object");
+        for field in [
+            "shape",
+            "peer",
+            "metric",
+            "unit",
+            "median",
+            "min",
+            "max",
+            "n",
+            "allocator",
+        ] {
+            assert!(fields.contains_key(field), "{field}");
+        }
+        assert_eq!(fields.len(), 9);
+    }
+}

@@ -1,0 +1,67 @@
+//! crossbeam-channel: a list of senders, a thread each. Unbounded and bounded.
+
+use super::fan_out::{FanOut, Sender, by_subscriber};
+use super::threads::{self, Threads};
+use crate::item::Item;
+use crate::ledger::Consumer;
+use crate::peer::{Arena, Fault, How, Peer, Wiring};
+use crossbeam_channel as channel;
+use std::sync::Arc;
+
+pub(crate) const PEERS: &[&dyn Peer] = &[
+    &Crossbeam { is_bounded: false },
+    &Crossbeam { is_bounded: true },
+];
+
+struct Crossbeam {
+    is_bounded: bool,
+}
+
+impl Sender for channel::Sender<Arc<Item>> {
+    #[inline]
+    fn send_one(&mut self, item: Arc<Item>) {
+        self.send(item).expect("a receiver");
+    }
+}
+
+impl Peer for Crossbeam {
+    fn name(&self) -> &'static str {
+        if self.is_bounded {
+            "crossbeam/bounded"
+        } else {
+            "crossbeam"
+        }
+    }
+
+    fn how(&self) -> How {
+        if self.is_bounded {
+            How::BOUNDED
+        } else {
+            How::CHANNEL
+        }
+    }
+
+    fn declines(&self, wiring: &Wiring) -> Option<&'static str> {
+        threads::too_many(wiring)
+    }
+
+    fn build(&self, wiring: &Wiring, consumers: Vec<Consumer>) -> Result<Box<dyn Arena>, Fault> {
+        let mut threads = Threads::default();
+        let mut senders = Vec::new();
+        for mut consumer in consumers {
+            let (sender, receiver) = if self.is_bounded {
+                channel::bounded::<Arc<Item>>(wiring.room())
+            } else {
+                channel::unbounded()
+            };
+            senders.push(sender);
+            threads.spawn(move || {
+                for item in receiver {
+                    consumer.receive(&item);
+                }
+            });
+        }
+        let topics = by_subscriber(wiring, senders);
+        Ok(FanOut::boxed(wiring, topics, || threads.join()))
+    }
+}

@@ -1,0 +1,64 @@
+//! kanal: a list of senders, a thread each. Unbounded and bounded, the latter being what it is made for.
+
+use super::fan_out::{FanOut, Sender, by_subscriber};
+use super::threads::{self, Threads};
+use crate::item::Item;
+use crate::ledger::Consumer;
+use crate::peer::{Arena, Fault, How, Peer, Wiring};
+
+use std::sync::Arc;
+
+pub(crate) const PEERS: &[&dyn Peer] = &[&Kanal { is_bounded: false }, &Kanal { is_bounded: true }];
+
+struct Kanal {
+    is_bounded: bool,
+}
+
+impl Sender for kanal::Sender<Arc<Item>> {
+    #[inline]
+    fn send_one(&mut self, item: Arc<Item>) {
+        self.send(item).expect("a receiver");
+    }
+}
+
+impl Peer for Kanal {
+    fn name(&self) -> &'static str {
+        if self.is_bounded {
+            "kanal/bounded"
+        } else {
+            "kanal"
+        }
+    }
+
+    fn how(&self) -> How {
+        if self.is_bounded {
+            How::BOUNDED
+        } else {
+            How::CHANNEL
+        }
+    }
+
+    fn declines(&self, wiring: &Wiring) -> Option<&'static str> {
+        threads::too_many(wiring)
+    }
+
+    fn build(&self, wiring: &Wiring, consumers: Vec<Consumer>) -> Result<Box<dyn Arena>, Fault> {
+        let mut threads = Threads::default();
+        let mut senders = Vec::new();
+        for mut consumer in consumers {
+            let (sender, receiver) = if self.is_bounded {
+                kanal::bounded::<Arc<Item>>(wiring.room())
+            } else {
+                kanal::unbounded()
+            };
+            senders.push(sender);
+            threads.spawn(move || {
+                for item in receiver {
+                    consumer.receive(&item);
+                }
+            });
+        }
+        let topics = by_subscriber(wiring, senders);
+        Ok(FanOut::boxed(wiring, topics, || threads.join()))
+    }
+}
