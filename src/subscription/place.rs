@@ -1,6 +1,7 @@
 //! Where a subscriber is on a list that it is on once at most. It is *not* the list; whoever holds the list's
 //! lock keeps both in step.
 
+use super::state::Subscriber;
 use crate::sync::atomic::Ordering;
 use crate::sync::unmodelled::{Arc, AtomicU64};
 use std::marker::PhantomData;
@@ -34,6 +35,26 @@ impl Place {
 /// What has a place on the list `L`.
 pub(crate) trait Placed<L> {
     fn place(&self) -> &Place;
+}
+
+/// The subscribers of one topic that are ending.
+#[derive(Debug)]
+pub(crate) struct OfTopic;
+
+/// Those of one bus.
+#[derive(Debug)]
+pub(crate) struct OfBus;
+
+impl Placed<OfTopic> for Subscriber {
+    fn place(&self) -> &Place {
+        &self.ending_of_topic
+    }
+}
+
+impl Placed<OfBus> for Subscriber {
+    fn place(&self) -> &Place {
+        &self.ending_of_bus
+    }
 }
 
 /// The list `L` of things that each know their place on it, so that it takes nothing to find one.

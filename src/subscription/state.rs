@@ -15,7 +15,7 @@ use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::name::Name;
 use super::options::PanicPolicy;
 use super::parcel::Parcel;
-use super::place::{Place, Placed};
+use super::place::Place;
 use super::scope;
 use super::times::Times;
 use super::types::Change;
@@ -74,8 +74,8 @@ pub(crate) struct Subscriber {
     pub(crate) id: u64,
     /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
     pub(crate) place: Place,
-    ending_of_topic: Place,
-    ending_of_bus: Place,
+    pub(super) ending_of_topic: Place,
+    pub(super) ending_of_bus: Place,
     pub(crate) types: TypeFilter,
     /// Owned by the consumer, and gone when that is.
     pub(crate) hooks: Option<Weak<Hooks>>,
@@ -87,6 +87,8 @@ pub(crate) struct Subscriber {
     /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7), or
     /// on request.
     pub(crate) filters_itself: bool,
+    /// Its end runs no code of the user's if nothing waits: then whoever closes it can run that, too.
+    ends_quietly: bool,
     pub(crate) panic_policy: PanicPolicy,
     /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
     pub(crate) canary: Canary,
@@ -187,26 +189,6 @@ impl std::fmt::Debug for Subscriber {
     }
 }
 
-/// The list of those of one topic that are ending.
-#[derive(Debug)]
-pub(crate) struct OfTopic;
-
-/// The list of those of one bus that are ending.
-#[derive(Debug)]
-pub(crate) struct OfBus;
-
-impl Placed<OfTopic> for Subscriber {
-    fn place(&self) -> &Place {
-        &self.ending_of_topic
-    }
-}
-
-impl Placed<OfBus> for Subscriber {
-    fn place(&self) -> &Place {
-        &self.ending_of_bus
-    }
-}
-
 /// What a subscriber is made of.
 pub(crate) struct Parts<'a> {
     pub(crate) mailbox: Mailbox,
@@ -216,6 +198,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) types: TypeFilter,
     pub(crate) is_slow: bool,
     pub(crate) filters_itself: bool,
+    pub(crate) ends_quietly: bool,
     pub(crate) id: u64,
     pub(crate) topic: &'a Arc<str>,
     /// The name that it was given, if any.
@@ -237,6 +220,7 @@ impl Subscriber {
         } = parts;
         let Parts {
             filters_itself,
+            ends_quietly,
             id,
             topic,
             name,
@@ -251,6 +235,7 @@ impl Subscriber {
             types,
             is_slow,
             filters_itself,
+            ends_quietly,
             place: Place::default(),
             ending_of_topic: Place::default(),
             ending_of_bus: Place::default(),
@@ -489,6 +474,16 @@ impl Duty {
             Wake::Inline => scope::push_inline(self),
             Wake::Receiver(slot) => slot.wake(),
             Wake::Executor => Task::new(self).hand_over(),
+        }
+    }
+
+    /// The same after a close, which found it at rest: nothing waits but the end. To wake somebody for that
+    /// costs more than it does.
+    pub(crate) fn submit_end(self) {
+        if self.0.ends_quietly {
+            self.run_inline();
+        } else {
+            self.submit();
         }
     }
 

@@ -13,9 +13,9 @@ use crate::epoch::{self, EpochCell, Guard};
 use crate::error::AcceptError;
 use crate::message::{CHANGE, ChangeKind, FinalReason};
 use crate::stats::Counter;
-use crate::subscription::place::Places;
+use crate::subscription::place::{OfTopic, Places};
 use crate::subscription::scope;
-use crate::subscription::state::{Duty, Home, OfTopic, Subscriber};
+use crate::subscription::state::{Duty, Home, Subscriber};
 use crate::subscription::types::Change;
 use crate::sync::unmodelled::{Arc, OnceLock, Weak};
 use crate::sync::{Mutex, contain};
@@ -331,7 +331,7 @@ impl Home for Alive {
             self.announce(subscriber, ChangeKind::Unsubscribed);
         }
         if let Some(duty) = duty {
-            duty.submit();
+            duty.submit_end();
         }
         // Whoever waited for room may have published as it was woken.
         scope::run_pending();

@@ -51,6 +51,8 @@ pub struct SubscriptionBuilder {
     panic_policy: PanicPolicy,
     on_gap: Option<GapFn>,
     on_final: Option<FinalFn>,
+    /// Its handler hears nothing of the end, and there is nothing in it to drop.
+    ends_quietly: bool,
 }
 
 impl fmt::Debug for SubscriptionBuilder {
@@ -87,6 +89,7 @@ impl SubscriptionBuilder {
             panic_policy: PanicPolicy::default(),
             on_gap: None,
             on_final: None,
+            ends_quietly: false,
         }
     }
 
@@ -266,6 +269,7 @@ impl SubscriptionBuilder {
         F: FnMut(&T) + Send + 'static,
     {
         let general = TypeId::of::<T>() == TypeId::of::<Message>();
+        self.ends_quietly = !general && !std::mem::needs_drop::<F>();
         let call: Box<dyn FnMut(&Message) + Send> = if general {
             Box::new(move |message: &Message| {
                 let message: &dyn std::any::Any = message;
@@ -504,6 +508,9 @@ impl SubscriptionBuilder {
             || (self.hooks.filter.is_some() && !filters_itself)
             || !self.formats.is_empty();
         let hooks = (!self.hooks.is_empty()).then(|| Arc::new(self.hooks));
+        let has_hooks = hooks.is_some() || self.on_gap.is_some() || self.on_final.is_some();
+        let is_pools = matches!(wake, Wake::Pool(_));
+        let ends_quietly = self.ends_quietly && is_pools && !has_hooks;
         let types = match self.changeable {
             true => {
                 let accepted = (!self.accepts_all).then_some(self.accepted);
@@ -533,6 +540,7 @@ impl SubscriptionBuilder {
             types,
             is_slow,
             filters_itself,
+            ends_quietly,
             id,
             topic: &alive.node.name,
             name: self.name,
