@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Benches rot between two measurements: each is built and runs every case once, without measuring. What an
-# idle topic and subscription weigh is counted, not timed, so it is told for real.
+# idle topic and subscription weigh is counted, not timed, so it is told for real. The counts have a script of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

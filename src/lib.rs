@@ -74,10 +74,10 @@ pub mod internals {
     #[cfg(loom)]
     pub use crate::epoch::collect;
     pub use crate::message::RawDelivery;
+    pub use crate::queue::grown::Retired;
     pub use crate::queue::ring::Ring;
     pub use crate::queue::room::RoomWaiters;
     pub use crate::queue::shedding::{Evicted, Shedding};
-    pub use crate::queue::spill::Retired;
     pub use crate::queue::{Close, Pinned, Pointer, Pop, Push};
     pub use crate::subscription::hold::HeldPublish;
     pub use crate::worker::internals as worker;

@@ -60,7 +60,7 @@ unsafe impl Pointer for Item {
     }
 }
 
-fn retire(retired: Retired<Item>) {
+fn retire(retired: Retired) {
     epoch::pin().defer(move || drop(retired));
 }
 

@@ -73,7 +73,7 @@ unsafe impl Pointer for Item {
     }
 }
 
-/// How the spill queues that a ring gives back are kept alive for producers that still hold them.
+/// How rings that were given back are kept alive for producers that still look at them.
 pub trait Reclaim: Default {
     /// What a producer holds during a push.
     type Guard<'a>: Pinned
@@ -84,12 +84,12 @@ pub trait Reclaim: Default {
     fn pin(&self, producer: u8) -> Self::Guard<'_>;
 
     /// Takes what the consumer retires.
-    fn retire(&self, retired: Retired<Item>);
+    fn retire(&self, retired: Retired);
 }
 
 /// Pinned for ever: what is retired is kept until the end of the model.
 #[derive(Debug, Default)]
-pub struct NoReclaim(RefCell<Vec<Retired<Item>>>);
+pub struct NoReclaim(RefCell<Vec<Retired>>);
 
 /// See [`NoReclaim`].
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl Reclaim for NoReclaim {
         Forever
     }
 
-    fn retire(&self, retired: Retired<Item>) {
+    fn retire(&self, retired: Retired) {
         self.0.borrow_mut().push(retired);
     }
 }
@@ -115,7 +115,7 @@ impl Reclaim for NoReclaim {
 #[derive(Debug)]
 pub struct Eager {
     pinned: [AtomicUsize; 2],
-    late: RefCell<Vec<Retired<Item>>>,
+    late: RefCell<Vec<Retired>>,
 }
 
 /// See [`Eager`].
@@ -127,7 +127,7 @@ unsafe impl Pinned for EagerGuard<'_> {}
 
 impl Drop for EagerGuard<'_> {
     fn drop(&mut self) {
-        // Release: what was done with the queue is behind the Acquire in `retire`.
+        // Release: what was done with the ring is behind the Acquire in `retire`.
         self.0.store(0, Ordering::Release);
     }
 }
@@ -154,7 +154,7 @@ impl Reclaim for Eager {
         EagerGuard(pinned)
     }
 
-    fn retire(&self, retired: Retired<Item>) {
+    fn retire(&self, retired: Retired) {
         // SeqCst: E1b, pairs with E1a.
         fence(Ordering::SeqCst);
         // Acquire: pairs with the end of the guard. A read-modify-write, to see the newest.

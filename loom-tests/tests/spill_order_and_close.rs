@@ -1,8 +1,8 @@
 //! D2, L2 where the ring is too small: what spills, and what goes into the ring again after that, comes
 //! out in the order of its producer, and the end is last.
 //!
-//! Mutants: a spilled item taken in the order of arrival, the end told by an empty queue, a claim that
-//! does not set SPILLING.
+//! Mutants: a claim that does not move on to the next ring, the next ring gone to before its turn, the end
+//! told before the last position.
 #![cfg(loom)]
 
 use loom::sync::Arc;

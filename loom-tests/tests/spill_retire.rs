@@ -1,12 +1,10 @@
-//! The spill queue is given back at rest while producers spill again: nothing is lost, and no producer
-//! uses a queue that was freed. What is retired is really dropped as soon as the epoch may.
+//! The rings behind the first one are given back at rest while producers need some again: nothing is lost, and
+//! no producer looks at a ring that was freed. What is retired is really dropped as soon as the epoch may.
 //!
-//! Mutants: the queue retired though SPILLING stays, or freed at once; SPILLING cleared whatever was
-//! claimed since, or before the queue is taken out, or without a release; a claim that does not acquire;
-//! a queue that was neither given nor put back not looked into; `install`, `put` or `take` Relaxed.
-//! Nothing depends on the Acquire of the swap in `retire` nor on that of `stop_spilling`: what the
-//! consumer has emptied it has acquired before. Nor on the Release of `put_back`: it is a
-//! read-modify-write, so it carries on the release of `install`.
+//! Mutants: rings freed at once; the word moved on to the first ring whatever was claimed since, or under the
+//! same generation; rings taken out before it has, or with a new one in front of them; a new ring put in front
+//! without a look whether the word is still the same; a claim that does not acquire; `install`, or one of the
+//! loads, Relaxed.
 #![cfg(loom)]
 
 use loom::sync::Arc;
@@ -74,8 +72,23 @@ fn two_producers_while_the_consumer_parks() {
     );
 }
 
-/// The third claim after a rest is the first that spills without a look at how far the consumer has come:
-/// it learns that the queue was taken out from the claims before it, and from nothing else.
+/// By the time that the consumer comes to take the old ring out there are two new ones.
+#[test]
+fn one_producer_that_grows_twice_meanwhile() {
+    retire::<Eager>(
+        "spill_retire, twice",
+        500,
+        Scene {
+            before: 2,
+            taken: 2,
+            counts: [4, 0],
+            budget: 1,
+            runs: 1,
+        },
+    );
+}
+
+/// It learns that the rings were taken out from the claims of another, and from nothing else.
 #[test]
 fn one_producer_that_meets_the_claims_of_another() {
     check("spill_retire, by way of another", 12000, || {

@@ -1,6 +1,6 @@
-//! The tail word of a ring: `{ position, NOTIFIED, SPILLING, CLOSED, PARKED }` in one integer, and every
-//! transition that may be made on it. All of them are read-modify-writes, so that order, close and wake-up
-//! follow from the modification order of this one word, without a store-load argument.
+//! The tail word of a ring: `{ position, generation, NOTIFIED, SPILLING, CLOSED, PARKED }` in one integer,
+//! and every transition that may be made on it. All of them are read-modify-writes, so that order, close and
+//! wake-up follow from the modification order of this one word, without a store-load argument.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
@@ -10,13 +10,14 @@ use std::fmt;
 /// | SPILLING | CLOSED | PARKED | state |
 /// |---|---|---|---|
 /// | 0 | 0 | 0 | open; somebody has the duty to run the consumer |
-/// | 1 | 0 | 0 | the same, and positions may live behind the ring |
+/// | 1 | 0 | 0 | the same, and positions are claimed in a ring behind the first one |
 /// | 0 | 0 | 1 | open and at rest: every position is consumed, nobody has the duty |
 /// | 0 or 1 | 1 | 0 | closed; somebody runs, or ran, the consumer to its end |
-/// | 1 | 0 | 1 | open and at rest; a spill queue that could not be retired in time is still there |
+/// | 1 | 0 | 1 | never: who parks has moved on to the first ring before, or does not park |
 /// | any | 1 | 1 | never: to close clears PARKED, and to park fails when closed |
 ///
-/// NOTIFIED goes with any of them but PARKED.
+/// NOTIFIED goes with any of them but PARKED. The generation says which ring positions are claimed in: it
+/// goes on by one, around and around, whenever that becomes another one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Tail(u64);
 
@@ -25,14 +26,31 @@ pub struct Tail(u64);
 const PARKED: u64 = 1 << 0;
 /// Set by the first close; never cleared. Excludes every later push.
 const CLOSED: u64 = 1 << 1;
-/// Set by a push whose position lives behind the ring; cleared by the consumer once every position is
-/// consumed. While it is clear, no position lives behind the ring.
+/// Set by a claim that moves on to a ring behind the first one; cleared by the consumer, which moves on to
+/// the first one again, once every position is consumed.
 const SPILLING: u64 = 1 << 2;
 /// Set by a producer that has something else to tell than an item; cleared by the consumer, which does not
 /// park while it is set, but looks around once more. Excludes PARKED.
 const NOTIFIED: u64 = 1 << 3;
 const FLAGS: u64 = PARKED | CLOSED | SPILLING | NOTIFIED;
-const ONE_POSITION: u64 = FLAGS + 1;
+const ONE_GENERATION: u64 = FLAGS + 1;
+const GENERATIONS: u64 = 16 * ONE_GENERATION - ONE_GENERATION;
+/// 56 bits: at ten million messages a second they last for more than two hundred years.
+const ONE_POSITION: u64 = 16 * ONE_GENERATION;
+
+/// Which ring positions are claimed in, modulo 16. There are never so many rings at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Generation(u8);
+
+impl Generation {
+    /// That of a new ring.
+    pub(super) const FIRST: Self = Self(0);
+
+    #[inline]
+    pub(super) fn next(self) -> Self {
+        Self((self.0 + 1) % 16)
+    }
+}
 
 impl Tail {
     pub(crate) fn position(self) -> u64 {
@@ -49,6 +67,16 @@ impl Tail {
 
     pub(crate) fn is_spilling(self) -> bool {
         self.0 & SPILLING != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn generation(self) -> Generation {
+        Generation(((self.0 & GENERATIONS) / ONE_GENERATION) as u8)
+    }
+
+    /// The same with the next generation.
+    fn moved_on(self) -> u64 {
+        self.0 & !GENERATIONS | (u64::from(self.generation().next().0) * ONE_GENERATION)
     }
 }
 
@@ -70,9 +98,11 @@ impl fmt::Debug for Tail {
 
 /// Where a claimed position lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    Ring,
-    Spill,
+pub(super) enum Place {
+    /// In the ring of the word's generation.
+    Here,
+    /// In the next one, and so will all that follow.
+    Next,
 }
 
 /// The word itself. It starts open, at position 0, with the duty in the hands of its maker.
@@ -100,10 +130,13 @@ impl TailWord {
 
     /// Claims `seen`'s position: one more, no longer parked. On failure, the word as it is now.
     #[inline]
-    pub(crate) fn claim(&self, seen: Tail, place: Place) -> Result<(), Tail> {
+    pub(super) fn claim(&self, seen: Tail, place: Place) -> Result<(), Tail> {
         debug_assert!(!seen.is_closed());
-        let spilling = if place == Place::Spill { SPILLING } else { 0 };
-        let next = (seen.0 + ONE_POSITION) & !PARKED | spilling;
+        let word = match place {
+            Place::Here => seen.0,
+            Place::Next => seen.moved_on() | SPILLING,
+        };
+        let next = (word + ONE_POSITION) & !PARKED;
         // AcqRel: Acquire, so that who clears PARKED inherits the consumer's state from `park`; Release, so
         // that whoever is submitted next (`claim` or `close` of another thread, then `park`) inherits it
         // from us.
@@ -178,22 +211,19 @@ impl TailWord {
             .is_ok()
     }
 
-    /// Declares that no position lives behind the ring any more, if every one is consumed.
-    pub(crate) fn stop_spilling(&self, head: u64) -> bool {
+    /// Moves on to the first ring, if every position is consumed. The generation from then on.
+    pub(super) fn stop_spilling(&self, head: u64) -> Option<Generation> {
         let seen = self.peek();
         if seen.position() != head || !seen.is_spilling() {
-            return false;
+            return None;
         }
-        // AcqRel: Acquire, so that the claims that set SPILLING, and what they installed, are behind us;
-        // Release, so that a claim that follows sees the spill queue taken out.
+        let next = Tail(seen.moved_on() & !SPILLING);
+        // AcqRel: Acquire, so that the claims that moved on, and what they installed, are behind us;
+        // Release keeps the chain of this word.
         self.0
-            .compare_exchange(
-                seen.0,
-                seen.0 & !SPILLING,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
+            .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
+            .then(|| next.generation())
     }
 }
 
@@ -202,13 +232,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn generations_go_around_without_touching_the_position() {
+        let word = TailWord::new();
+        for turn in 0..40_u64 {
+            let seen = word.peek();
+            assert_eq!(seen.position(), turn);
+            assert_eq!(u64::from(seen.generation().0), 2 * turn % 16);
+            word.claim(seen, Place::Next).unwrap();
+            assert!(word.peek().is_spilling());
+            assert!(word.stop_spilling(turn + 1).is_some());
+        }
+    }
+
+    #[test]
     fn flags_and_position_share_the_word_without_overlap() {
         assert_eq!(PARKED & CLOSED, 0);
         assert_eq!(PARKED & SPILLING, 0);
         assert_eq!(CLOSED & SPILLING, 0);
         assert_eq!((PARKED | CLOSED | SPILLING) & NOTIFIED, 0);
-        assert_eq!(FLAGS & (ONE_POSITION - 1), FLAGS);
-        assert_eq!(FLAGS + 1, ONE_POSITION);
+        assert_eq!(FLAGS & GENERATIONS, 0);
+        assert_eq!(FLAGS | GENERATIONS, ONE_POSITION - 1);
     }
 
     #[test]
@@ -216,15 +259,18 @@ mod tests {
         let word = TailWord::new();
         assert!(word.park(0));
         assert!(word.peek().is_parked());
-        word.claim(word.peek(), Place::Spill).unwrap();
+        word.claim(word.peek(), Place::Next).unwrap();
         let tail = word.peek();
         assert_eq!(
             (tail.position(), tail.is_parked(), tail.is_spilling()),
             (1, false, true)
         );
+        assert_eq!(tail.generation(), Generation::FIRST.next());
         assert!(!word.park(0), "a position is not consumed");
-        assert!(!word.stop_spilling(0));
-        assert!(word.stop_spilling(1));
+        assert!(word.stop_spilling(0).is_none());
+        let first_again = Generation::FIRST.next().next();
+        assert_eq!(word.stop_spilling(1), Some(first_again));
+        assert!(!word.peek().is_spilling());
         assert!(word.park(1));
         assert!(word.notify() && !word.notify(), "the first takes the duty");
         assert!(!word.park(1), "notified");

@@ -1,5 +1,5 @@
 //! The queues of mailboxes: a bounded multi-producer single-consumer ring whose one tail word decides order,
-//! closing and wake-up ([`ring`]), the queue that it spills into ([`spill`]), the queue that moves its head
+//! closing and wake-up ([`ring`]), the rings behind it ([`grown`]), the queue that moves its head
 //! from the producers' side ([`shedding`]), and the protocol of those who wait for room ([`room`]). Generic:
 //! nothing here knows what a message or a subscription is.
 
@@ -8,13 +8,13 @@
     reason = "traits that are promises about pointers and memory"
 )]
 
+pub(crate) mod grown;
 #[cfg(any(loom, feature = "internals"))]
 pub(crate) mod hold;
 pub(crate) mod index;
 pub(crate) mod ring;
 pub(crate) mod room;
 pub(crate) mod shedding;
-pub(crate) mod spill;
 
 /// What a slot can hold: something that is one non-null pointer.
 ///

@@ -22,7 +22,7 @@ impl HeldPublish {
     /// Claims the next position, if the mailbox is a ring and open.
     pub fn claim(subscription: &Subscription) -> Option<Self> {
         let subscriber = Arc::clone(subscription.subscriber());
-        let held = Held::claim(subscriber.mailbox.ring()?)?;
+        let held = Held::claim(subscriber.mailbox.ring()?, &epoch::pin())?;
         Some(Self { subscriber, held })
     }
 
@@ -32,7 +32,7 @@ impl HeldPublish {
             return;
         };
         let parcel = Parcel::Message(message.into_one_delivery());
-        let push = self.held.write(ring, parcel, &epoch::pin());
+        let push = self.held.write(ring, parcel);
         if let Push::Submit { .. } = push {
             self.subscriber.claimed_parked().submit();
         }

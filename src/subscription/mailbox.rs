@@ -3,16 +3,17 @@
 
 #![expect(unsafe_code, reason = "the ring's consumer side wants the duty")]
 
+use super::budget::{Budget, GRANT};
 use super::gaps::{Gaps, Seldom};
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
 use super::state::Marks;
 use super::waiting::Waiter;
 use crate::message::{Gap, Key, Message, MessageId};
+use crate::queue::grown::Retired;
 use crate::queue::ring::{MAX_SLOTS, Ring};
 use crate::queue::room::RoomWaiters;
 use crate::queue::shedding::{Evicted, Shedding};
-use crate::queue::spill::Retired;
 use crate::queue::{Close, Pinned, Pop, Push};
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -51,48 +52,6 @@ pub(crate) struct Left {
     pub(crate) shed: bool,
 }
 
-/// The bus-wide budget of messages that wait beyond the rings of their mailboxes.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    limit: u64,
-    granted: AtomicU64,
-}
-
-/// How many positions a mailbox takes from the budget at once: it must not be a read-modify-write on one line
-/// of the whole bus for each message that is spilled.
-const GRANT: u64 = 256;
-
-impl Budget {
-    pub(crate) fn new(limit: u64) -> Self {
-        Self {
-            limit,
-            granted: AtomicU64::new(0),
-        }
-    }
-
-    /// How much of it is taken.
-    pub(crate) fn granted(&self) -> u64 {
-        // Relaxed: a figure.
-        self.granted.load(Ordering::Relaxed)
-    }
-
-    fn take(&self) -> bool {
-        // Relaxed: a number, nothing is read through it.
-        let before = self.granted.fetch_add(GRANT, Ordering::Relaxed);
-        if before + GRANT > self.limit {
-            // Relaxed: as above.
-            self.granted.fetch_sub(GRANT, Ordering::Relaxed);
-            return false;
-        }
-        true
-    }
-
-    fn give_back(&self, grants: u64) {
-        // Relaxed: as above.
-        self.granted.fetch_sub(grants, Ordering::Relaxed);
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -114,6 +73,8 @@ pub(crate) struct Books {
     special: Option<Box<Special>>,
     policy: Policy,
     gaps: Gaps,
+    /// Keeps the consumer's side of the ring a line further away.
+    _apart: [u64; 1],
 }
 
 /// What most mailboxes have nothing of.
@@ -191,6 +152,7 @@ impl Mailbox {
             special,
             policy,
             gaps: Gaps::new(),
+            _apart: [0],
         };
         let slots = if sheds { 1 } else { capacity };
         Self {
@@ -221,14 +183,18 @@ impl Mailbox {
     /// Offers a message if the usual is all that there is to it: it is put into a ring that has room, and
     /// nobody has to know how many wait. `None`: nothing has happened, and [`Self::offer`] is to be called.
     #[inline(always)]
-    pub(crate) fn offer_quickly(&self, parcel: impl FnOnce() -> Parcel) -> Option<Push<Parcel>> {
+    pub(crate) fn offer_quickly(
+        &self,
+        parcel: impl FnOnce() -> Parcel,
+        pinned: &impl Pinned,
+    ) -> Option<Push<Parcel>> {
         let books = self.books();
         if books.special.is_some() {
             return None;
         }
         // Relaxed: a limit may be seen late.
         let limit = books.limit.load(Ordering::Relaxed);
-        self.ring.push_quickly(parcel, limit)
+        self.ring.push_quickly(parcel, limit, pinned)
     }
 
     /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox
@@ -502,7 +468,7 @@ impl Mailbox {
     }
 
     /// Tells publishers of the room that there is. Where room is exact, or somebody may wait for it, `each`
-    /// is enough reason; else it is done once half of the ring is free, or at the end of a batch.
+    /// is enough reason; else it is done once half of the first ring's slots are, or at the end of a batch.
     ///
     /// # Safety
     /// The caller has the duty.
@@ -549,7 +515,7 @@ impl Mailbox {
     ///
     /// # Safety
     /// The caller has the duty, and has it no more when this returns true.
-    pub(crate) unsafe fn park(&self, retire: impl FnOnce(Retired<Parcel>)) -> bool {
+    pub(crate) unsafe fn park(&self, retire: impl FnOnce(Retired)) -> bool {
         self.return_grants();
         match self.queue() {
             // SAFETY: guaranteed by caller

@@ -1,6 +1,7 @@
 //! Subscriptions: a mailbox, what runs it, and the handle that its owner has. What a subscription hears is
 //! the business of the topic layer, which this one knows only as a [`Home`](state::Home).
 
+pub(crate) mod budget;
 pub(crate) mod consumer;
 pub(crate) mod deliver;
 pub(crate) mod executor;

@@ -24,7 +24,7 @@ use super::waiting::WaiterSlot;
 use crate::epoch;
 use crate::error::AcceptError;
 use crate::message::{FinalMessage, FinalReason, Gap, Key, SubscriptionChange, TypeInfo};
-use crate::queue::{Close, Pop, Push};
+use crate::queue::{Close, Pinned, Pop, Push};
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, OnceLock, Weak};
@@ -274,8 +274,12 @@ impl Subscriber {
 
     /// Offers a message if the usual is all that there is to it: see [`Mailbox::offer_quickly`].
     #[inline(always)]
-    pub(crate) fn offer_quickly(&self, parcel: impl FnOnce() -> Parcel) -> Option<Option<Duty>> {
-        let pushed = self.mailbox.offer_quickly(parcel)?;
+    pub(crate) fn offer_quickly(
+        &self,
+        parcel: impl FnOnce() -> Parcel,
+        pinned: &impl Pinned,
+    ) -> Option<Option<Duty>> {
+        let pushed = self.mailbox.offer_quickly(parcel, pinned)?;
         let is_submit = matches!(pushed, Push::Submit { .. });
         debug_assert!(is_submit || matches!(pushed, Push::Queued { .. }));
         // It holds nothing: what is not pushed quickly is not made.

@@ -8,7 +8,7 @@ use super::pattern::Pattern;
 use super::registry::Registry;
 use super::topology::Topology;
 use crate::message::{FinalReason, Origin, TypeInfo};
-use crate::subscription::mailbox::Budget;
+use crate::subscription::budget::Budget;
 use crate::subscription::place::{OfBus, Places};
 use crate::subscription::state::{Duty, Subscriber};
 use crate::subscription::waiting::Completion;

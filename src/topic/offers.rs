@@ -94,7 +94,7 @@ impl Offers<'_, '_> {
         let quick = if ptr::eq(subscriber, self.about) {
             None
         } else {
-            subscriber.offer_quickly(|| self.one_delivery())
+            subscriber.offer_quickly(|| self.one_delivery(), guard)
         };
         match quick {
             Some(duty) => self.queued(duty),

@@ -16,6 +16,7 @@ cargo run --release -p comparison [--features mimalloc] -- [OPTIONS]
   --only SHAPE    this shape, or those whose names begin so and then with `-` or `:`; repeatable
   --peer NAME     this peer and its variants, or one variant; repeatable
   --json FILE     the results, one JSON object a line
+  --from FILE     measures nothing: reports and draws what such a file says; repeatable
   --plots DIR     where pictures of the results go; target/comparison if nothing is said
   --list          what there is
   --help          this
@@ -34,6 +35,8 @@ pub(crate) struct Run {
     pub(crate) shapes: Vec<&'static Shape>,
     pub(crate) peers: Vec<&'static dyn Peer>,
     pub(crate) json: Option<PathBuf>,
+    /// Results to be shown, in the place of measuring.
+    pub(crate) from: Vec<PathBuf>,
     pub(crate) plots: PathBuf,
 }
 
@@ -42,7 +45,7 @@ pub(crate) struct Run {
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Wish, Fault> {
     let mut parser = lexopt::Parser::from_iter(args);
     let (mut quick, mut json) = (false, None);
-    let mut plots = PathBuf::from("target/comparison");
+    let (mut from, mut plots) = (Vec::new(), PathBuf::from("target/comparison"));
     let (mut only, mut names) = (Vec::new(), Vec::new());
     while let Some(arg) = parser.next()? {
         match arg {
@@ -50,6 +53,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Wish, Fa
             Long("only") => only.push(parser.value()?.string()?),
             Long("peer") => names.push(parser.value()?.string()?),
             Long("json") => json = Some(parser.value()?.into()),
+            Long("from") => from.push(parser.value()?.into()),
             Long("plots") => plots = parser.value()?.into(),
             Long("list") => return Ok(Wish::List),
             Long("help") | Short('h') => return Ok(Wish::Help),
@@ -65,6 +69,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Wish, Fa
         shapes,
         peers,
         json,
+        from,
         plots,
     }))
 }

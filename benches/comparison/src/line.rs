@@ -1,13 +1,13 @@
 //! A line of the results: what one contender did in one shape by one measure, as a median with its range.
 
 use crate::peer::Fault;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// See the module. Written as one line of JSON.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) shape: String,
     pub(crate) peer: String,
@@ -65,6 +65,17 @@ pub(crate) fn write(path: &Path, lines: &[Line]) -> Result<(), Fault> {
     }
     file.flush().map_err(told)?;
     Ok(())
+}
+
+/// Reads what [`write`] wrote.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn read(path: &Path) -> Result<Vec<Line>, Fault> {
+    let told = |error| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(told)?;
+    let lines = text.lines().map(serde_json::from_str);
+    Ok(lines.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod targets;
 mod watchdog;
 
 use args::Wish;
+use line::Line;
 use peer::Fault;
 use shapes::{Context, Plan};
 use std::process::exit;
@@ -82,6 +83,25 @@ fn list() {
 }
 
 fn measure(run: &args::Run) -> Result<(), Fault> {
+    let mut lines = Vec::new();
+    for path in &run.from {
+        lines.extend(line::read(path)?);
+    }
+    if run.from.is_empty() {
+        lines = measure_shapes(run)?;
+    } else {
+        show(&lines);
+    }
+    println!("\n{}", targets::report(&lines));
+    println!("{}", limits::report(&lines));
+    plots::draw(&lines, &run.plots)?;
+    if let Some(path) = &run.json {
+        line::write(path, &lines)?;
+    }
+    Ok(())
+}
+
+fn measure_shapes(run: &args::Run) -> Result<Vec<Line>, Fault> {
     let context = Context {
         peers: run.peers.clone(),
         plan: Plan::new(run.quick),
@@ -97,11 +117,17 @@ fn measure(run: &args::Run) -> Result<(), Fault> {
         println!("{}", table::of(&found));
         lines.extend(found);
     }
-    println!("\n{}", targets::report(&lines));
-    println!("{}", limits::report(&lines));
-    plots::draw(&lines, &run.plots)?;
-    if let Some(path) = &run.json {
-        line::write(path, &lines)?;
+    Ok(lines)
+}
+
+/// What was measured elsewhere or before.
+fn show(lines: &[Line]) {
+    for shape in shapes::all() {
+        let of_shape = lines.iter().filter(|line| line.shape == shape.name);
+        let of_shape: Vec<Line> = of_shape.cloned().collect();
+        if !of_shape.is_empty() {
+            println!("\n{}: {}", shape.name, shape.about);
+            println!("{}", table::of(&of_shape));
+        }
     }
-    Ok(())
 }

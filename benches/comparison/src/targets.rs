@@ -1,6 +1,8 @@
 //! What the bus is to reach, as ratios of medians in one run, and whether it did. A target that the lines of the run
 //! cannot decide is not told; a miss always is.
 
+mod others;
+
 use crate::line::Line;
 use crate::peer::Kind;
 use crate::peers;
@@ -16,9 +18,10 @@ pub(crate) enum Rival {
     Of(&'static [&'static str]),
     /// One peer, and the figure of another shape.
     Shape(&'static str, &'static str),
-    #[allow(dead_code, reason = "for the shapes that take times")]
     /// A number, in the metric's unit.
     Number(f64),
+    /// What somebody reached in another run, on another machine of the kind.
+    Elsewhere(&'static str, f64),
 }
 
 /// What is wanted of the ratio of ours to the rival's.
@@ -61,7 +64,11 @@ const fn rate(shape: &'static str, rival: Rival, times: f64) -> Target {
     }
 }
 
-pub(crate) const TARGETS: &[Target] = &[
+fn all() -> impl Iterator<Item = &'static Target> {
+    THROUGHPUT.iter().chain(others::TARGETS)
+}
+
+const THROUGHPUT: &[Target] = &[
     rate("1:1", CHANNELS, 1.5),
     Target {
         ours: "stasis-bus/own-thread",
@@ -130,6 +137,7 @@ impl Target {
                 (format!("{peer} in {shape}"), figure(shape, peer)?.median)
             }
             Rival::Number(number) => (String::from("a limit"), number),
+            Rival::Elsewhere(who, number) => (format!("{who}, measured elsewhere"), number),
         };
         Some(Outcome {
             ours: ours.median,
@@ -157,7 +165,7 @@ impl Target {
 /// A line for each target that these lines decide: `target | ours | rival | ratio | wanted | met`.
 pub(crate) fn report(lines: &[Line]) -> String {
     let mut report = String::from("target | ours | rival | ratio | wanted | met/missed\n");
-    for target in TARGETS {
+    for target in all() {
         let Some(outcome) = target.outcome(lines) else {
             continue;
         };
@@ -223,8 +231,10 @@ mod tests {
     #[test]
     fn targets_name_peers_and_shapes_that_exist() {
         let is_peer = |name: &str| peers::all().any(|peer| peer.name() == name);
-        for target in TARGETS {
-            assert!(is_peer(target.ours), "{target:?}");
+        for target in all() {
+            // Subscribers that come and go have variants of their own.
+            let is_churn = target.shape.starts_with("churn");
+            assert!(is_churn || is_peer(target.ours), "{target:?}");
             if let Rival::Of(names) = target.rival {
                 assert!(names.iter().all(|name| is_peer(name)), "{target:?}");
             }

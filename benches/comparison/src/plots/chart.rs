@@ -1,6 +1,7 @@
 //! Draws charts as SVG: bars by name, and curves. It knows *nothing* of what they show.
 
 use crate::peer::Fault;
+use plotters::coord::combinators::{BindKeyPoints, WithKeyPoints};
 use plotters::coord::ranged1d::ValueFormatter;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -23,7 +24,7 @@ const OUR_CURVES: [RGBColor; 4] = [
 ];
 const RIVAL: RGBColor = RGBColor(165, 175, 185);
 /// Colours of curves, told apart by those as well who see few colours.
-const CURVES: [RGBColor; 9] = [
+const CURVES: [RGBColor; 12] = [
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
@@ -33,6 +34,9 @@ const CURVES: [RGBColor; 9] = [
     RGBColor(150, 150, 150),
     RGBColor(110, 60, 160),
     RGBColor(200, 30, 60),
+    RGBColor(60, 60, 60),
+    RGBColor(140, 140, 20),
+    RGBColor(240, 100, 160),
 ];
 
 /// Width and height of one chart.
@@ -180,7 +184,9 @@ fn draw_curve_chart(chart: &Curves, area: &Area<'_>) -> Drawn {
     // Not less than a decade, so that what is flat looks flat.
     let (low, high) = (least.max(1e-3) * 0.7, most.max(1e-3) * 1.5);
     let widen = (10.0 * low / high).max(1.0).sqrt();
-    let up = (low / widen..high * widen).log_scale();
+    let (low, high) = (low / widen, high * widen);
+    let marks = marks(low, high);
+    let up = (low..high).log_scale().with_key_points(marks);
     let last = points().map(|(x, _)| *x).fold(0.0, f64::max);
     let first = points().map(|(x, _)| *x).fold(f64::MAX, f64::min);
     let mut builder = ChartBuilder::on(area);
@@ -202,7 +208,8 @@ fn draw_curve_chart(chart: &Curves, area: &Area<'_>) -> Drawn {
     }
 }
 
-type Axes<'a, 'b, X> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, LogCoord<f64>>>;
+type Axes<'a, 'b, X> =
+    ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, WithKeyPoints<LogCoord<f64>>>>;
 
 fn draw_on_axes<'b, X>(chart: &Curves, area: &Area<'_>, mut axes: Axes<'_, 'b, X>) -> Drawn
 where
@@ -227,7 +234,7 @@ where
         .x_desc(described)
         .y_desc(chart.up)
         .x_labels(labels)
-        .y_labels(7)
+        .y_labels(MOST_MARKS)
         .x_label_formatter(&name_of)
         .y_label_formatter(&|y| figure(*y))
         .label_style((FONT, 12))
@@ -251,6 +258,20 @@ where
         }
     }
     draw_labels(area, ends)
+}
+
+const MOST_MARKS: usize = 30;
+
+/// Powers of ten; where there are few of them, twice and five times as much as well.
+fn marks(low: f64, high: f64) -> Vec<f64> {
+    let digits: &[f64] = if high / low > 3_000.0 {
+        &[1.0]
+    } else {
+        &[1.0, 2.0, 5.0]
+    };
+    let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let marks = powers.flat_map(|power| digits.iter().map(move |it| it * 10_f64.powi(power)));
+    marks.filter(|mark| (low..high).contains(mark)).collect()
 }
 
 type End<'a> = ((i32, i32), &'a Curve, RGBColor);

@@ -76,9 +76,9 @@ fn weigh<T, S>(
     let _first = subscribe(&first[0]);
     settle(1);
     let each = |from: i64, count: usize| (requested() - from) as f64 / count as f64;
-    let (before, of_topics) = (requested(), count / sharing);
+    let (before_topics, of_topics) = (requested(), count / sharing);
     let made = topics(of_topics);
-    let topic = each(before, of_topics);
+    let topic = each(before_topics, of_topics);
     let before = requested();
     let mut subscriptions = Vec::with_capacity(count);
     subscriptions.extend((0..count).map(|idx| subscribe(&made[idx / sharing])));
@@ -102,6 +102,12 @@ fn weigh<T, S>(
     // What a topic weighs shows best if there are many.
     if sharing == 1 && size_of::<T>() > 0 {
         figures.push(figure("topic", "B", topic));
+        // Tasks, which have no handle, do not end before their topic.
+        if std::mem::needs_drop::<S>() {
+            drop(subscriptions);
+            settle(count);
+            figures.push(figure("topic, used", "B", each(before_topics, count)));
+        }
     }
     figures
 }
@@ -137,7 +143,12 @@ fn stasis_handlers(count: usize, sharing: usize) -> Vec<Figure> {
         (count, sharing),
         |count| bus_topics(&bus, count),
         subscribe,
-        |_| flush_garbage(),
+        |_| {
+            while bus.stats().ending > 0 {
+                std::thread::yield_now();
+            }
+            flush_garbage();
+        },
         |topics: &[Topic], subscriptions: &mut [Subscription], number, is_end| {
             for topic in topics {
                 topic.publish(Item::new(0, number)).expect("published");
