@@ -34,7 +34,7 @@ impl Place {
 
 /// What has a place on the list `L`.
 pub(crate) trait Placed<L> {
-    fn place(&self) -> &Place;
+    fn place_on_list(&self) -> &Place;
 }
 
 /// The subscribers of one topic that are ending.
@@ -46,13 +46,13 @@ pub(crate) struct OfTopic;
 pub(crate) struct OfBus;
 
 impl Placed<OfTopic> for Subscriber {
-    fn place(&self) -> &Place {
+    fn place_on_list(&self) -> &Place {
         &self.ending_of_topic
     }
 }
 
 impl Placed<OfBus> for Subscriber {
-    fn place(&self) -> &Place {
+    fn place_on_list(&self) -> &Place {
         &self.ending_of_bus
     }
 }
@@ -77,7 +77,7 @@ impl<T: Placed<L>, L> Places<T, L> {
 
     /// Adds one, unless it was taken off before it came.
     pub(crate) fn add(&mut self, one: &Arc<T>) {
-        let place = one.place();
+        let place = one.place_on_list();
         if place.get().is_some() {
             place.set(self.list.len() as u64);
             self.list.push(Arc::clone(one));
@@ -86,7 +86,7 @@ impl<T: Placed<L>, L> Places<T, L> {
 
     /// Takes one off, for good, whether or not it is on the list. To be dropped outside the lock.
     pub(crate) fn remove(&mut self, one: &T) -> Option<Arc<T>> {
-        let place = one.place();
+        let place = one.place_on_list();
         let at = place.get()? as usize;
         place.leave();
         self.list
@@ -94,7 +94,7 @@ impl<T: Placed<L>, L> Places<T, L> {
             .filter(|there| std::ptr::eq(&***there, one))?;
         let removed = self.list.swap_remove(at);
         if let Some(moved) = self.list.get(at) {
-            moved.place().set(at as u64);
+            moved.place_on_list().set(at as u64);
         }
         if self.list.is_empty() && self.list.capacity() > KEPT {
             self.list = Vec::new();
