@@ -8,8 +8,8 @@
 //!
 //! Giving back: the consumer first moves the word on to the first ring again, which fails unless every
 //! position is consumed, and only then takes the rings out, unless a producer has put another one in front of
-//! them by then: in that case they hang on that one, and go when it goes. Producers may still look at what was
-//! taken out: they are pinned, and it is retired through the epoch. What they claim by it fails, since
+//! them by then: in that case they hang on that one, and go when it goes. Producers may still look at what
+//! was taken out: they are pinned, and it is retired through the epoch. What they claim by it fails, since
 //! the word has moved on.
 
 #![expect(

@@ -14,14 +14,17 @@
 use super::grown::{Behind, Grown, MOST_SLOTS, Retired, Slots};
 use super::index::{Generation, Place, Tail, TailWord};
 use super::{Close, Pinned, Pointer, Pop, Push};
-use crate::sync::UnsafeCell;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{UnsafeCell, hint};
 use std::marker::PhantomData;
 use std::ptr;
 
 /// A ring never has more slots than this from the start; what a larger capacity admits goes to rings behind
 /// it.
 pub const MAX_SLOTS: usize = 1 << 16;
+
+/// So many slots are on a cache line, if it begins with one.
+const SLOTS_A_LINE: u64 = 8;
 
 /// See the module. `B` stands between the producers' fields and the consumer's and keeps them on different
 /// cache lines: padding, or, so that no memory is wasted, something of the owner's that is written
@@ -186,6 +189,11 @@ impl<T: Pointer, B> Ring<T, B> {
         self.tail.claim(seen, Place::Here).ok()?;
         let at = seen.position();
         self.write_slot(slots.at(at), item());
+        if at % SLOTS_A_LINE == 0 {
+            // The consumer's core has written to that line, so it is far away: the next claim would wait for
+            // it, which waits for all that was written before.
+            hint::prefetch_for_write(slots.at(at + SLOTS_A_LINE));
+        }
         Some(pushed(seen))
     }
 
@@ -408,6 +416,20 @@ impl<T: Pointer, B> Ring<T, B> {
         consumer.grown = next;
         consumer.generation = grown.generation();
         self.pop_from(consumer)
+    }
+
+    /// True if the next item is there, in the ring that the last one was in. Looks at its slot only.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    pub unsafe fn is_ready(&self) -> bool {
+        self.consumer.state.with(|state| {
+            // SAFETY: the duty gives exclusive access
+            let consumer = unsafe { &*state };
+            let slot = consumer.slots(&self.slots).at(consumer.head);
+            // Relaxed: `pop` reads it again, and what it points to.
+            !slot.load(Ordering::Relaxed).is_null()
+        })
     }
 
     /// Tells the producers how far the consumer has come: before a handler runs where room is exact, once a

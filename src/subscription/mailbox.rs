@@ -467,6 +467,19 @@ impl Mailbox {
         }
     }
 
+    /// True if there is something to pop. False may be old news, or may mean that it cannot be told.
+    ///
+    /// # Safety
+    /// The caller has the duty.
+    #[inline]
+    pub(crate) unsafe fn is_ready(&self) -> bool {
+        match self.queue() {
+            // SAFETY: guaranteed by caller
+            Queue::Ring(ring) => unsafe { ring.is_ready() },
+            Queue::Shedding(_) => false,
+        }
+    }
+
     /// Tells publishers of the room that there is. Where room is exact, or somebody may wait for it, `each`
     /// is enough reason; else it is done once half of the first ring's slots are, or at the end of a batch.
     ///

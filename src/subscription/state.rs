@@ -526,6 +526,10 @@ impl Duty {
         loop {
             duty = match duty.run_once() {
                 Outcome::Done => return,
+                Outcome::Idle(duty) => match duty.park() {
+                    Ok(()) => return,
+                    Err(duty) => duty,
+                },
                 Outcome::Again(duty) => duty,
                 Outcome::Stalled(duty) => {
                     crate::sync::thread::yield_now();
@@ -559,10 +563,7 @@ pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(
 impl Duty {
     fn run_once(mut self) -> Outcome<Self> {
         match deliver::run(&mut self, deliver::DELIVERY_BUDGET) {
-            Ran::Idle => match self.park() {
-                Ok(()) => Outcome::Done,
-                Err(duty) => Outcome::Again(duty),
-            },
+            Ran::Idle => Outcome::Idle(self),
             Ran::Budget => Outcome::Again(self),
             Ran::Unwritten => Outcome::Stalled(self),
             Ran::Done => Outcome::Done,
@@ -575,5 +576,14 @@ impl Run for Duty {
         let outcome = self.run_once();
         scope::run_pending();
         outcome
+    }
+
+    fn is_ready(&self) -> bool {
+        // SAFETY: this is the duty, and it is not shared
+        unsafe { self.0.mailbox.is_ready() }
+    }
+
+    fn rest(self) -> Result<(), Self> {
+        self.park()
     }
 }

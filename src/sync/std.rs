@@ -22,6 +22,23 @@ pub(crate) mod thread {
 
 pub(crate) mod hint {
     pub(crate) use ::std::hint::spin_loop;
+
+    /// Fetches the cache line that `place` is on, to be written soon. Changes nothing, and waits for nothing.
+    #[inline(always)]
+    pub(crate) fn prefetch_for_write<T>(place: &T) {
+        // Not for miri, which has no assembler. Where the CPU does not know the instruction, it does nothing.
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: a hint: it reads and writes nothing, whatever the address is
+        unsafe {
+            ::std::arch::asm!(
+                "prefetchw [{place}]",
+                place = in(reg) ::std::ptr::from_ref(place),
+                options(nostack, preserves_flags, readonly)
+            );
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        let _ = place;
+    }
 }
 
 /// A cell whose accesses loom can track: `with` for reading, `with_mut` for writing.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::idle::{Announced, FallAsleep, Idle, Woken};
 use super::injector::Injector;
-use super::pool::IdleStrategy;
+use super::pool::{IdleStrategy, PAUSES};
 use super::stats::{PoolStats, WorkerCounters};
 use super::{Outcome, Run, current};
 use crate::sync::unmodelled::Arc;
@@ -250,6 +250,10 @@ impl<R: Run> Worker<R> {
         loop {
             match self.run_once(work) {
                 Outcome::Done => break,
+                Outcome::Idle(idle) => match self.linger(idle) {
+                    Some(again) => work = again,
+                    None => break,
+                },
                 Outcome::Stalled(again) => {
                     self.held.push(Stalled::new(again, delay));
                     break;
@@ -267,6 +271,39 @@ impl<R: Run> Worker<R> {
         self.take_from_shelf();
     }
 
+    /// Work that has nothing to do for now: looks for a little while whether something comes, unless
+    /// something else waits. Meanwhile the worker counts as searching, for it looks for other work too, and nobody is
+    /// woken in its place. The work comes back if there is something to do.
+    fn linger(&mut self, idle: R) -> Option<R> {
+        let lingers = self.crew.wait.lingers;
+        if lingers == 0 || self.is_other_work_waiting() || !self.crew.idle.start_search() {
+            return idle.rest().err();
+        }
+        self.searching = true;
+        for _ in 0..lingers {
+            for _ in 0..PAUSES {
+                hint::spin_loop();
+            }
+            if idle.is_ready() {
+                self.leave_search();
+                return Some(idle);
+            }
+            if self.is_other_work_waiting() {
+                break;
+            }
+        }
+        let again = idle.rest().err()?;
+        self.leave_search();
+        Some(again)
+    }
+
+    /// Something was found, and is about to be run: see `Idle::leave_search`.
+    fn leave_search(&mut self) {
+        self.searching = false;
+        let crew = &self.crew;
+        crew.idle.leave_search(|| crew.is_work_visible());
+    }
+
     /// From here on the worker may be away for as long as the work likes: what it holds becomes visible to
     /// the others, and if it was the one that searched, another one takes over.
     fn before_run(&mut self) {
@@ -274,10 +311,8 @@ impl<R: Run> Worker<R> {
         for stalled in self.held.drain(..) {
             self.crew.shelf.push(stalled);
         }
-        let crew = &self.crew;
         if self.searching {
-            self.searching = false;
-            crew.idle.leave_search(|| crew.is_work_visible());
+            self.leave_search();
         } else if shelved {
             self.announce();
         }

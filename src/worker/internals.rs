@@ -47,7 +47,11 @@ impl<W: Work> Pool<W> {
         super::Pool::new(super::PoolOptions {
             workers,
             name: "worker".to_owned(),
-            wait: IdleStrategy { spins, yields },
+            wait: IdleStrategy {
+                spins,
+                yields,
+                lingers: 0,
+            },
         })
         .map(Self)
     }

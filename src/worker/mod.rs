@@ -36,6 +36,17 @@ pub(crate) trait Run: Send + Sized + 'static {
     /// Runs up to a budget of the work's own and says what is left. It must not unwind: a panic that gets
     /// this far aborts the process, because the work, and what others wait for, would be lost silently.
     fn run(self) -> Outcome<Self>;
+
+    /// Whether there is something to do by now for work that was [`Outcome::Idle`]. Cheap; old news will do.
+    fn is_ready(&self) -> bool {
+        false
+    }
+
+    /// Gives up work that was [`Outcome::Idle`]: who has something to do for it submits it again. It comes
+    /// back if that has happened already.
+    fn rest(self) -> Result<(), Self> {
+        Ok(())
+    }
 }
 
 /// What is left of a piece of work after a run.
@@ -43,6 +54,9 @@ pub(crate) trait Run: Send + Sized + 'static {
 pub(crate) enum Outcome<R> {
     /// Nothing.
     Done,
+    /// Nothing for now. Its worker, if nothing else waits, looks for a few microseconds whether something
+    /// comes: that is cheaper for everybody than to submit it anew for each message.
+    Idle(R),
     /// There is more to do. The work goes to the back, behind what waits already.
     Again(R),
     /// The work cannot go on right now (an unwritten head). It is retried with a growing delay, while its

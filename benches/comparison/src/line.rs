@@ -16,7 +16,7 @@ pub(crate) struct Line {
     pub(crate) median: f64,
     pub(crate) min: f64,
     pub(crate) max: f64,
-    /// How many were measured.
+    /// How many were measured: none of what is known from elsewhere.
     pub(crate) n: usize,
     pub(crate) allocator: String,
 }
@@ -50,6 +50,14 @@ impl Line {
             allocator: crate::ALLOCATOR_NAME.to_owned(),
         })
     }
+}
+
+/// What somebody was measured at in another run, on a machine of the kind that the targets are from: a line to
+/// compare with, that no ratio of medians uses.
+pub(crate) fn elsewhere(shape: &str, who: &str, metric: (&str, &str), figure: f64) -> Option<Line> {
+    let peer = format!("({who}, measured elsewhere)");
+    let line = Line::of(shape, &peer, metric, &[figure])?;
+    Some(Line { n: 0, ..line })
 }
 
 /// Writes them, one JSON object a line.

@@ -12,6 +12,7 @@ use crate::sync::thread;
 use crate::sync::unmodelled::Arc;
 
 mod end;
+mod linger;
 mod rest;
 
 const HANG: Duration = Duration::from_secs(60);
@@ -23,6 +24,7 @@ impl Run for Job {
     fn run(mut self) -> Outcome<Self> {
         match (self.0)() {
             Outcome::Done => Outcome::Done,
+            Outcome::Idle(()) => Outcome::Idle(self),
             Outcome::Again(()) => Outcome::Again(self),
             Outcome::Stalled(()) => Outcome::Stalled(self),
         }

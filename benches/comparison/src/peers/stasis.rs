@@ -11,6 +11,7 @@ pub(crate) const PEERS: &[&dyn Peer] = &[
     &Stasis::Batch,
     &Stasis::Reuse,
     &Stasis::OwnThread,
+    &Stasis::OwnThreadPark,
     &Stasis::OwnThreadReuse,
     &Stasis::Inline,
 ];
@@ -31,7 +32,9 @@ enum Stasis {
     Reuse,
     /// A thread for each subscription, which spins.
     OwnThread,
-    /// The same, and messages published again.
+    /// A thread for each subscription, which sleeps.
+    OwnThreadPark,
+    /// A thread for each, which spins, and messages published again.
     OwnThreadReuse,
     /// On the publisher's thread.
     Inline,
@@ -44,6 +47,7 @@ impl Stasis {
             Self::OwnThread | Self::OwnThreadReuse => {
                 Some(Delivery::OwnThread(OwnThread::new(WaitStrategy::Spin)))
             }
+            Self::OwnThreadPark => Some(Delivery::OwnThread(OwnThread::new(WaitStrategy::Park))),
             Self::Inline => Some(Delivery::Inline),
         }
     }
@@ -60,6 +64,7 @@ impl Peer for Stasis {
             Self::Batch => "stasis-bus/batch",
             Self::Reuse => "stasis-bus/reuse",
             Self::OwnThread => "stasis-bus/own-thread",
+            Self::OwnThreadPark => "stasis-bus/own-thread-park",
             Self::OwnThreadReuse => "stasis-bus/own-thread-reuse",
             Self::Inline => "stasis-bus/inline",
         }
@@ -69,7 +74,7 @@ impl Peer for Stasis {
         let runs_on = match self {
             Self::Default | Self::Reuse => "the bus's pool",
             Self::Batch => "the bus's pool, 64 a publish",
-            Self::OwnThread | Self::OwnThreadReuse => "a thread each",
+            Self::OwnThread | Self::OwnThreadPark | Self::OwnThreadReuse => "a thread each",
             Self::Inline => "the publisher",
         };
         How {
@@ -87,7 +92,8 @@ impl Peer for Stasis {
     }
 
     fn declines(&self, wiring: &Wiring) -> Option<&'static str> {
-        self.spins().then(|| threads::too_many_spin(wiring))?
+        let has_threads = self.spins() || *self == Self::OwnThreadPark;
+        has_threads.then(|| threads::too_many_spin(wiring))?
     }
 
     fn build(&self, wiring: &Wiring, consumers: Vec<Consumer>) -> Result<Box<dyn Arena>, Fault> {

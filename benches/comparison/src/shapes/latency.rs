@@ -54,9 +54,8 @@ fn pace_of(name: &str) -> (u64, usize) {
 fn rounds_and_time(plan: Plan, rate: u64) -> (usize, Duration) {
     match (plan.is_quick, rate) {
         (true, _) => (1, Duration::from_millis(100)),
-        // At this rate it takes a second until there is one message in 10,000.
-        (false, ..20_000) => (3, Duration::from_millis(1_000)),
-        (false, _) => (3, Duration::from_millis(350)),
+        (false, ..20_000) => (5, Duration::from_millis(700)),
+        (false, _) => (7, Duration::from_millis(200)),
     }
 }
 

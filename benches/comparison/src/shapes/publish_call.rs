@@ -44,7 +44,7 @@ fn measure(shape: &Shape, context: &Context) -> Result<Vec<Line>, Fault> {
     let (rounds, calls) = match (context.plan.is_quick, is_idle) {
         (true, true) => (1, 50),
         (true, false) => (1, 2 * STREAM),
-        (false, true) => (5, 100),
+        (false, true) => (5, 60),
         (false, false) => (5, 10 * STREAM),
     };
     let mut contenders = contenders(context, &wiring, rounds);
