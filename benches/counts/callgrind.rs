@@ -63,28 +63,33 @@ pub(crate) fn run(program: &Path, args: &[&str], name: &str) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     objects: HashMap<String, Special>,
+    /// What was special in the last profile: in which function, and how often.
+    places: HashMap<(Kind, String), f64>,
 }
 
 impl Counter {
     /// What was executed, summed over all threads.
     pub(crate) fn sum(&mut self, profile: &str) -> Figures {
         let mut executed = Figures::default();
-        let mut object = String::new();
+        let (mut object, mut function) = ("", "");
         let mut is_inclusive = false;
+        self.places.clear();
         for line in profile.lines() {
             if let Some(path) = line.strip_prefix("ob=") {
-                path.clone_into(&mut object);
+                object = path;
+            } else if let Some(name) = line.strip_prefix("fn=") {
+                function = name;
             } else if line.starts_with("calls=") {
                 // The next line is what was called, which has lines of its own.
                 is_inclusive = true;
             } else if line.starts_with("0x") && !std::mem::take(&mut is_inclusive) {
-                self.add(line, &object, &mut executed);
+                self.add(line, object, function, &mut executed);
             }
         }
         executed
     }
 
-    fn add(&mut self, line: &str, object: &str, executed: &mut Figures) {
+    fn add(&mut self, line: &str, object: &str, function: &str, executed: &mut Figures) {
         let mut words = line.split_whitespace();
         let (Some(address), Some(count)) = (words.next(), words.next()) else {
             return;
@@ -97,7 +102,18 @@ impl Counter {
         }
         for &kind in self.objects[object].get(&address).into_iter().flatten() {
             executed[kind] += count;
+            let place = (kind, function.to_owned());
+            *self.places.entry(place).or_default() += count;
         }
+    }
+
+    /// Of the last profile: what kind of thing, in which function, how often; what is most frequent first.
+    pub(crate) fn places(&self) -> Vec<(Kind, &str, f64)> {
+        let places = self.places.iter();
+        let places = places.map(|((kind, function), count)| (*kind, function.as_str(), *count));
+        let mut places: Vec<_> = places.collect();
+        places.sort_by(|one, other| other.2.total_cmp(&one.2).then(one.1.cmp(other.1)));
+        places
     }
 }
 

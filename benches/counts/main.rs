@@ -1,7 +1,8 @@
 //! What does not depend on the clock: instructions, atomic read-modify-writes, allocations and system calls of each
 //! operation, compared with `benches/counts.txt`. It fails when one of them is not what it should be, better or worse:
 //! a table that is not kept true would hide the next thing that gets worse. `--renew` writes it anew, `--only TEXT`
-//! looks at the cases with that in their names. Run by `ci/counts.sh`, which sees to the tools.
+//! looks at the cases with that in their names, `--where` tells the functions in which what was counted happens,
+//! `--lines` which lines of memory are shared. Run by `ci/counts.sh`, which sees to the tools.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -9,6 +10,7 @@ mod support;
 mod busy;
 mod callgrind;
 mod cases;
+mod lines;
 mod probe;
 mod table;
 mod threads;
@@ -33,6 +35,9 @@ fn main() {
     if let Some(case) = said("--case") {
         return cases::run(&case);
     }
+    if let Some(scene) = said("--scene") {
+        return cases::play(&scene);
+    }
     if let Some(messages) = said("--busy") {
         return busy::run(messages.parse().expect("a number"));
     }
@@ -46,6 +51,9 @@ fn main() {
         if !callgrind::is_there(tool) {
             fail(&format!("{tool} is needed: install the package {package}"));
         }
+    }
+    if said("--lines").is_some() {
+        return lines::tell();
     }
     let only = said("--only");
     let rows = count(only.as_deref().unwrap_or_default());
@@ -78,6 +86,7 @@ fn read(path: &str) -> String {
 fn count(only: &str) -> Vec<Row> {
     let program = std::env::current_exe().expect("the path of this program");
     let mut counter = Counter::default();
+    let is_asked_where = said("--where").is_some();
     println!("{}", table::head());
     let cases = CASES.iter().enumerate();
     let cases = cases.filter(|(_, case)| case.name.contains(only));
@@ -87,9 +96,17 @@ fn count(only: &str) -> Vec<Row> {
         for kind in Kind::ALL {
             figures[kind] /= case.calls as f64;
         }
-        let case = case.name.to_owned();
-        let row = Row { case, figures };
+        let row = Row {
+            case: case.name.to_owned(),
+            figures,
+        };
         println!("{}", row.print());
+        if is_asked_where {
+            for (kind, function, count) in counter.places() {
+                let each = count / case.calls as f64;
+                println!("    {each:>7.2} {:<18} {function}", kind.name());
+            }
+        }
         row
     };
     cases.map(count).collect()

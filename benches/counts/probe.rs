@@ -1,4 +1,5 @@
-//! Tells valgrind's callgrind from inside of a program what to count. Without valgrind it does nothing.
+//! Tells valgrind from inside of a program what to count: callgrind by a request, lackey, which takes none, by stores
+//! that stand out in its trace. Without valgrind it does nothing.
 
 #![expect(unsafe_code, reason = "valgrind is spoken to in instructions")]
 
@@ -14,6 +15,28 @@ mod imp {
 
     /// `CALLGRIND_TOGGLE_COLLECT`: the third request of the tool that calls itself CT.
     pub(super) const TOGGLE_COLLECT: u64 = 0x4354_0000 + 2;
+
+    /// One byte after the other, where nobody reads them.
+    #[inline(always)]
+    pub(super) fn store_mark(last: u64) {
+        let [first, second, third, _] = super::MARK;
+        let mut bytes = [0_u8; 8];
+        debug_assert!(last < bytes.len() as u64);
+        // SAFETY: all of these are bytes of the array
+        unsafe {
+            asm!(
+                "mov byte ptr [{bytes} + {first}], 1",
+                "mov byte ptr [{bytes} + {second}], 1",
+                "mov byte ptr [{bytes} + {third}], 1",
+                "mov byte ptr [{bytes} + {last}], 1",
+                bytes = in(reg) bytes.as_mut_ptr(),
+                first = in(reg) first,
+                second = in(reg) second,
+                third = in(reg) third,
+                last = in(reg) last,
+            );
+        }
+    }
 
     /// As valgrind.h does it: the rotations come to two full turns, and together with what follows them are
     /// nothing that a compiler would write.
@@ -37,7 +60,31 @@ mod imp {
 
 #[cfg(not(target_arch = "x86_64"))]
 mod imp {
+    pub(super) fn store_mark(_: u64) {}
+
     pub(super) const TOGGLE_COLLECT: u64 = 0;
 
     pub(super) fn request(_: u64) {}
+}
+
+/// What is said to lackey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// From here on it matters who touches what.
+    Set,
+    /// This thread ends a call, if it is in one, and begins the next.
+    Call,
+    /// It ends one.
+    End,
+}
+
+impl Mark {
+    pub(crate) const ALL: [Self; 3] = [Self::Set, Self::Call, Self::End];
+}
+
+/// Where the stores of a mark go, one after the other; the last one as much further as the kind of the mark says.
+pub(crate) const MARK: [u64; 4] = [0, 3, 1, 4];
+
+pub(crate) fn mark(kind: Mark) {
+    imp::store_mark(MARK[3] + kind as u64);
 }

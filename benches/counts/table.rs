@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::ops::{Index, IndexMut};
 
 /// What is counted of each operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Instructions,
     ReadModifyWrites,

@@ -34,6 +34,32 @@ impl Item {
     }
 }
 
+/// An item as numbers, for memory that holds no types of ours.
+#[cfg(feature = "iceoryx")]
+pub(crate) type Words = [u64; 8];
+
+#[cfg(feature = "iceoryx")]
+impl From<Item> for Words {
+    #[inline]
+    fn from(item: Item) -> Self {
+        let [a, b, c, d, e] = item.rest;
+        [item.publisher, item.number, item.stamp, a, b, c, d, e]
+    }
+}
+
+#[cfg(feature = "iceoryx")]
+impl From<Words> for Item {
+    #[inline]
+    fn from([publisher, number, stamp, a, b, c, d, e]: Words) -> Self {
+        Self {
+            publisher,
+            number,
+            stamp,
+            rest: [a, b, c, d, e],
+        }
+    }
+}
+
 /// The items that a publisher is to send next.
 #[derive(Clone, Debug)]
 pub(crate) struct Items {

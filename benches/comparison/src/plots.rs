@@ -68,13 +68,23 @@ fn throughput(lines: &[Line]) -> Vec<Bars> {
         bars: counted()
             .filter(|line| line.shape == shape)
             .map(|line| Bar {
-                label: line.peer.clone(),
+                label: if loses(lines, line) {
+                    format!("{} (lossy)", line.peer)
+                } else {
+                    line.peer.clone()
+                },
                 is_ours: is_ours(line),
                 value: range(line),
             })
             .collect(),
     };
     shapes(counted()).into_iter().map(chart).collect()
+}
+
+/// Whether that peer says how much it lost there.
+fn loses(lines: &[Line], of: &Line) -> bool {
+    let is_it = |line: &&Line| line.shape == of.shape && line.peer == of.peer;
+    lines.iter().filter(is_it).any(|line| line.metric == "lost")
 }
 
 fn latency(lines: &[Line]) -> Vec<Curves> {

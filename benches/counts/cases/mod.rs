@@ -6,9 +6,11 @@
 mod cache;
 mod deliver;
 mod publish;
+mod scenes;
 mod subscribe;
 
 pub(crate) use publish::pool_subscriptions;
+pub(crate) use scenes::{SCENES, play};
 
 use crate::probe::toggle;
 use crate::support::{self, Other, Payload};

@@ -1,7 +1,7 @@
 //! The crate `bus`: one ring for all, a thread each, one publisher. Several publishers share it through a mutex: the
 //! crate has no other way.
 
-use super::threads::{self, Threads};
+use super::threads::{self, Started, Threads};
 use crate::item::Item;
 use crate::ledger::Consumer;
 use crate::peer::{Arena, Fault, How, Kind, Peer, Publisher, Turns, Wiring};
@@ -30,13 +30,14 @@ impl Peer for OneBus {
 
     fn build(&self, wiring: &Wiring, consumers: Vec<Consumer>) -> Result<Box<dyn Arena>, Fault> {
         let mut threads = Threads::default();
-        let mut buses: Vec<Bus<Arc<Item>>> = (0..wiring.channels())
-            .map(|_| Bus::new(wiring.room()))
+        let mut buses: Vec<Sending> = (0..wiring.channels())
+            .map(|_| Sending(Bus::new(wiring.room())))
             .collect();
         for (idx, mut consumer) in consumers.into_iter().enumerate() {
-            let reader = buses[idx / wiring.subscribers].add_rx();
+            let reader = buses[idx / wiring.subscribers].0.add_rx();
             threads.spawn(move || {
                 for item in reader {
+                    let Some(item) = item else { return };
                     consumer.receive(&item);
                 }
             });
@@ -59,14 +60,14 @@ impl Peer for OneBus {
         }
         Ok(Box::new(Running {
             publishers,
-            threads,
+            threads: threads.start(),
         }))
     }
 }
 
 struct Running {
     publishers: Vec<Box<dyn Publisher>>,
-    threads: Threads,
+    threads: Started,
 }
 
 impl Arena for Running {
@@ -79,23 +80,38 @@ impl Arena for Running {
     }
 }
 
-struct Alone(Bus<Arc<Item>>);
+/// Tells its readers of the end: they notice by themselves, but many of them take seconds.
+struct Sending(Bus<Option<Arc<Item>>>);
+
+impl Sending {
+    #[inline]
+    fn send(&mut self, item: Arc<Item>) {
+        self.0.broadcast(Some(item));
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.broadcast(None);
+    }
+}
+
+struct Alone(Sending);
 
 impl Publisher for Alone {
     #[inline]
     fn publish(&mut self, item: Item) {
-        self.0.broadcast(Arc::new(item));
+        self.0.send(Arc::new(item));
     }
 }
 
-struct Shared(Turns<Arc<Mutex<Bus<Arc<Item>>>>>);
+struct Shared(Turns<Arc<Mutex<Sending>>>);
 
 impl Publisher for Shared {
     #[inline]
     fn publish(&mut self, item: Item) {
         let item = Arc::new(item);
-        let mut bus = self.0.next().lock().expect("no panic");
-        bus.broadcast(item);
+        self.0.next().lock().expect("no panic").send(item);
     }
 
     fn stay_on(&mut self, topic: usize) -> bool {

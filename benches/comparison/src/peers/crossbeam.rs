@@ -62,6 +62,7 @@ impl Peer for Crossbeam {
             });
         }
         let topics = by_subscriber(wiring, senders);
+        let threads = threads.start();
         Ok(FanOut::boxed(wiring, topics, || threads.join()))
     }
 }

@@ -59,6 +59,7 @@ impl Peer for Kanal {
             });
         }
         let topics = by_subscriber(wiring, senders);
+        let threads = threads.start();
         Ok(FanOut::boxed(wiring, topics, || threads.join()))
     }
 }

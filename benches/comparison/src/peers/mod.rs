@@ -7,6 +7,8 @@ mod crossbeam;
 mod disruptor;
 mod fan_out;
 mod flume;
+#[cfg(feature = "iceoryx")]
+mod iceoryx2;
 #[cfg(feature = "actors")]
 mod kameo;
 mod kanal;
@@ -26,6 +28,11 @@ const ACTORS: [&[&dyn Peer]; 2] = [kameo::PEERS, ractor::PEERS];
 #[cfg(not(feature = "actors"))]
 const ACTORS: [&[&dyn Peer]; 0] = [];
 
+#[cfg(feature = "iceoryx")]
+const SHARED: [&[&dyn Peer]; 1] = [iceoryx2::PEERS];
+#[cfg(not(feature = "iceoryx"))]
+const SHARED: [&[&dyn Peer]; 0] = [];
+
 /// All there are: ours first, then in the order of the tables.
 pub(crate) fn all() -> impl Iterator<Item = &'static dyn Peer> {
     let files: [&[&'static dyn Peer]; 11] = [
@@ -41,5 +48,6 @@ pub(crate) fn all() -> impl Iterator<Item = &'static dyn Peer> {
         disruptor::PEERS,
         callbacks::PEERS,
     ];
-    files.into_iter().chain(ACTORS).flatten().copied()
+    let files = files.into_iter().chain(ACTORS).chain(SHARED);
+    files.flatten().copied()
 }

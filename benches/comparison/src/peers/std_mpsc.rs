@@ -44,6 +44,7 @@ impl Peer for StdMpsc {
             });
         }
         let topics = by_subscriber(wiring, senders);
+        let threads = threads.start();
         Ok(FanOut::boxed(wiring, topics, || threads.join()))
     }
 }

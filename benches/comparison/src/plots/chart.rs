@@ -39,6 +39,9 @@ const CURVES: [RGBColor; 12] = [
     RGBColor(240, 100, 160),
 ];
 
+/// A bar that is longer than the one in the middle by more than this is broken off.
+const MOST_TIMES_THE_MIDDLE: f64 = 6.0;
+
 /// Width and height of one chart.
 const BARS_WIDTH: u32 = 560;
 const BAR_HEIGHT: u32 = 19;
@@ -147,8 +150,11 @@ fn draw_bar_chart(chart: &Bars, area: &Area<'_>) -> Drawn {
     let mut bars: Vec<&Bar> = chart.bars.iter().collect();
     bars.sort_by(|a, b| b.value.median.total_cmp(&a.value.median));
     let longest = bars.iter().map(|bar| bar.value.max).fold(0.0, f64::max);
+    // What is far longer than the others would leave no room to tell those apart.
+    let middle = bars.get(bars.len() / 2).map_or(0.0, |bar| bar.value.median);
+    let end = longest.min(middle * MOST_TIMES_THE_MIDDLE);
     let room = f64::from(width as i32 - NAMES - FIGURES);
-    let reach = |value: f64| NAMES + (value / longest * room) as i32;
+    let reach = |value: f64| NAMES + (value.min(end) / end * room) as i32;
     for (row, bar) in bars.iter().enumerate() {
         let top = BARS_HEAD as i32 - 18 + row as i32 * BAR_HEIGHT as i32;
         let (middle, bottom) = (top + BAR_HEIGHT as i32 / 2 - 1, top + BAR_HEIGHT as i32 - 4);
@@ -156,6 +162,11 @@ fn draw_bar_chart(chart: &Bars, area: &Area<'_>) -> Drawn {
         let corners = [(NAMES, top), (reach(bar.value.median), bottom)];
         area.draw(&Rectangle::new(corners, color.filled()))?;
         let (least, most) = (reach(bar.value.min), reach(bar.value.max));
+        if bar.value.median > end {
+            // It is broken off.
+            let gap = [(most - 14, bottom + 1), (most - 8, top - 1)];
+            area.draw(&PathElement::new(gap, WHITE.stroke_width(4)))?;
+        }
         for line in [
             [(least, middle), (most, middle)],
             [(least, middle - 3), (least, middle + 3)],
