@@ -174,8 +174,8 @@ fn tools() -> String {
     };
     let compiler = first_line("rustc", &["--version"]);
     let library = first_line("getconf", &["GNU_LIBC_VERSION"]);
-    format!(
-        "{compiler}, {library}, {}",
-        first_line("valgrind", &["--version"])
-    )
+    let valgrind = first_line("valgrind", &["--version"]);
+    // With one core the bus does not wait for another one to be quick.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{compiler}, {library}, {valgrind}, {cores} cores")
 }

@@ -99,7 +99,11 @@ pub(super) fn own_thread() {
 
 pub(super) fn receiver() {
     let (_bus, topic) = bus_and_topic();
-    let mut receiver = topic.subscribe().receiver().expect("a receiver");
+    let mut receiver = topic
+        .subscribe()
+        .capacity(BURST)
+        .receiver()
+        .expect("a receiver");
     let mut publish = publish(&topic);
     for _ in 0..=CALLS / BURST {
         (0..BURST).for_each(|_| publish());
@@ -114,7 +118,11 @@ pub(super) fn executor() {
     let (_bus, topic) = bus_and_topic();
     let executor = Arc::new(ManualExecutor::new());
     let delivery = Delivery::Executor(executor.clone());
-    let subscription = topic.subscribe().delivery(delivery).run(|_: &Payload| {});
+    let subscription = topic
+        .subscribe()
+        .capacity(BURST)
+        .delivery(delivery)
+        .run(|_: &Payload| {});
     let subscription = subscription.expect("a subscription");
     for _ in 0..CALLS / BURST {
         (0..BURST).for_each(|_| publish(&topic)());

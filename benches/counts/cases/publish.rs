@@ -158,6 +158,7 @@ pub(super) fn filtered() {
     let (_bus, topic) = bus_and_topic();
     let receiver = topic
         .subscribe()
+        .capacity(BURST)
         .filter(|message| !message.is(&OTHER))
         .receiver();
     let mut receivers = [receiver.expect("a receiver")];
