@@ -132,6 +132,10 @@ fn offer_plainly(
     receipt: &mut Receipt,
     after: &mut Aftermath,
 ) -> Option<Message> {
+    if node.interest.glance().is_rare() {
+        // No need to pin for that.
+        return Some(message);
+    }
     let guard = epoch::pin();
     match step(node, &guard) {
         Step::Nowhere => {
