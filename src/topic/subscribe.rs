@@ -22,7 +22,7 @@ use std::any::TypeId;
 use std::fmt;
 
 /// How many messages a mailbox holds if nothing else is said: the slots of its ring.
-pub(crate) const DEFAULT_CAPACITY: usize = 16;
+pub(crate) const DEFAULT_CAPACITY: usize = 8;
 
 /// How many messages a batch has at most if nothing else is said.
 const DEFAULT_BATCH: usize = 64;
@@ -190,7 +190,7 @@ impl SubscriptionBuilder {
 
     /// How many messages its mailbox holds: exactly so many wait at most, not counting the one that is
     /// being handled. For [`Overflow::Spill`] it is the size of the ring, rounded up to a power of two,
-    /// and only what is beyond is spilled. Default: 16.
+    /// and only what is beyond is spilled. Default: 8.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
