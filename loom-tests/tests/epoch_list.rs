@@ -2,7 +2,7 @@
 //! he may still be at it: neither a list, nor a subscriber that is on it, goes away under a pin.
 //!
 //! Mutants: a list freed at once, the reference to a subscriber dropped at once, a list loaded Relaxed, a
-//! list published Relaxed, a list copied outside the lock.
+//! list copied outside the lock. One published Relaxed is found in `list_summary`: by the word, too, it is published.
 #![cfg(loom)]
 
 use loom_tests::{Note, Role, check, phased, race};
