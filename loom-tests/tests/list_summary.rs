@@ -3,7 +3,7 @@
 //! came is offered the next one too; who was not offered one any more as it went is offered none later.
 //!
 //! Mutants: a word that follows the list when somebody comes, a word that precedes the list when somebody goes, a
-//! list published Relaxed.
+//! list published Relaxed, a list loaded Relaxed.
 #![cfg(loom)]
 
 use loom_tests::{Got, Note, notes, phased, race};
