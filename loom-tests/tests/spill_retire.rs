@@ -4,7 +4,7 @@
 //! Mutants: rings freed at once; the word moved on to the first ring whatever was claimed since, or under the
 //! same generation; rings taken out before it has, or with a new one in front of them; a new ring put in front
 //! without a look whether the word is still the same; a claim that does not acquire; `install`, or one of the
-//! loads, Relaxed.
+//! loads, Relaxed, or without the fence; want of a place in a new ring taken for want of room.
 #![cfg(loom)]
 
 use loom::sync::Arc;
@@ -120,4 +120,28 @@ fn one_producer_that_was_pinned_before() {
             runs: 1,
         },
     );
+}
+
+/// What it sees of the rings may be as old as its pin, and the generations have gone around since.
+#[test]
+fn one_producer_that_was_pinned_a_turn_ago() {
+    check("spill_retire, a turn ago", 50_000, || {
+        // Only what the producer sees in the end is of interest.
+        loom::stop_exploring();
+        let mailbox = Arc::new(Mailbox::new(1, u64::MAX));
+        let mut first = mailbox.offer_from(0, 0..2);
+        let producer = {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || mailbox.offer_from(1, 0..1))
+        };
+        mailbox.run_if_due(4);
+        first.extend(mailbox.offer_from(0, 2..4));
+        mailbox.run_if_due(4);
+        first.extend(mailbox.offer_from(0, 4..6));
+        mailbox.run_if_due(1);
+        loom::explore();
+        let second = producer.join().unwrap();
+        loom::stop_exploring();
+        mailbox.finish(&[first, second], false);
+    });
 }

@@ -10,7 +10,7 @@ use super::parcel::{Handled, Parcel};
 use super::state::Marks;
 use super::waiting::Waiter;
 use crate::message::{Gap, Key, Message, MessageId};
-use crate::queue::grown::Retired;
+use crate::queue::grown::{MOST_SLOTS, Retired};
 use crate::queue::ring::{MAX_SLOTS, Ring};
 use crate::queue::room::RoomWaiters;
 use crate::queue::shedding::{Evicted, Shedding};
@@ -266,7 +266,8 @@ impl Mailbox {
         let current = &self.books().limit;
         // Relaxed: a bound may be seen late; the exchange below decides.
         let granted = current.load(Ordering::Relaxed);
-        if granted >= limit || !budget.take() {
+        // Beyond the largest ring there is no room, whatever is granted.
+        if granted >= limit.min(MOST_SLOTS as u64) || !budget.take() {
             return None;
         }
         let next = granted.saturating_add(GRANT).min(limit);
