@@ -180,7 +180,7 @@ impl Bus {
                 Wake::Executor => &mut report.executors,
                 Wake::Pool(_) | Wake::Thread(_) | Wake::Inline => &mut report.unfinished,
             };
-            names.push(subscriber.name.to_string());
+            names.push(subscriber.name().to_string());
         }
         Ok(report)
     }

@@ -98,6 +98,16 @@ impl<T> EpochCell<T> {
         Some(&watched.value)
     }
 
+    /// True: there is no value as of now. To know that takes no guard.
+    #[inline]
+    pub(crate) fn is_null(&self) -> bool {
+        self.1.touch();
+        // SAFETY: what is loaded is compared, and not followed
+        let unprotected = unsafe { epoch::unprotected() };
+        // Acquire: what was done before the value went is visible.
+        self.0.load(Ordering::Acquire, unprotected).is_null()
+    }
+
     /// Publishes `value` in place of the old one, which is freed once no guard can see it.
     pub(crate) fn replace(&self, value: Option<T>, guard: &Guard)
     where
@@ -129,9 +139,8 @@ impl<T> Drop for EpochCell<T> {
     }
 }
 
-/// Retires a boxed value: freed once no guard that is held now is held any more.
-pub(crate) fn retire<T: Send + 'static>(value: Box<T>, guard: &Guard) {
-    let shared = Owned::<T>::from(value).into_shared(guard);
-    // SAFETY: the caller owned it, so it is reachable by readers of before at most
-    unsafe { guard.defer_destroy(shared) };
+/// Retires a value: dropped once no guard that is held now is held any more. One of up to three words costs
+/// no allocation.
+pub(crate) fn retire<T: Send + 'static>(value: T, guard: &Guard) {
+    guard.defer(move || drop(value));
 }

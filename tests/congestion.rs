@@ -228,10 +228,10 @@ fn shedding_for_want_of_budget_raises_congestion() {
     let topic = bus.topic("topic").unwrap();
     let (sub, edges) = with_marks(Kind::Park, &topic, 1_000_000, 10);
     let plug = sub.plug();
-    // The ring's 16, and the budget.
-    topic.publish_batch((0..272).map(Item)).unwrap();
+    // The ring's 8, and the budget.
+    topic.publish_batch((0..264).map(Item)).unwrap();
     assert_eq!(raised(&edges), [] as [bool; 0]);
-    let receipt = topic.publish_batch((272..284).map(Item)).unwrap();
+    let receipt = topic.publish_batch((264..276).map(Item)).unwrap();
     assert_eq!(receipt.shed(), 12);
     assert_eq!(raised(&edges), [true]);
     plug.open();

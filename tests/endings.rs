@@ -181,3 +181,41 @@ fn what_is_behind_a_gap_notice_is_discarded_with_its_receiver() {
     drop(r);
     assert_eq!(discarded.load(SeqCst), 1);
 }
+
+/// Nobody is woken for an end that nothing of the user's has a part in.
+#[test]
+fn the_end_of_a_handler_that_owns_nothing_comes_with_its_unsubscribe() {
+    let bus = Bus::new().unwrap();
+    let topic = bus.topic("t").unwrap();
+    let subscription = topic.subscribe().run(|_: &u32| {}).unwrap();
+    topic.publish(1_u32).unwrap();
+    subscription.flush().unwrap();
+    // It may be about to rest.
+    while bus.stats().workers_parked < bus.stats().workers {
+        std::thread::yield_now();
+    }
+    subscription.unsubscribe();
+    assert!(subscription.is_done());
+    assert_eq!(subscription.join().unwrap().delivered, 1);
+    assert_eq!((bus.stats().ending, topic.stats().delivered), (0, 1));
+}
+
+/// What a handler owns is dropped where the handler runs.
+#[test]
+fn a_handler_that_owns_something_ends_on_the_pool() {
+    struct Tells(mpsc::Sender<std::thread::ThreadId>);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.0.send(std::thread::current().id()).unwrap();
+        }
+    }
+    let (tx, rx) = mpsc::channel();
+    let bus = Bus::new().unwrap();
+    let topic = bus.topic("t").unwrap();
+    let tells = Tells(tx);
+    let subscription = topic.subscribe().run(move |_: &u32| {
+        let _tells = &tells;
+    });
+    subscription.unwrap().unsubscribe();
+    assert_ne!(rx.recv().unwrap(), std::thread::current().id());
+}

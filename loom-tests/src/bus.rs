@@ -53,7 +53,8 @@ impl Gates {
 /// before, at `topic`: the first pin of a thread registers it and collects garbage, which would be most of what
 /// there is to explore. Gives what the roles gave.
 pub fn race<R: 'static, const N: usize>(topic: &Topic, roles: [Role<R>; N]) -> [R; N] {
-    let pin = |topic: &Topic| topic.has_subscribers_for_payload::<Note>();
+    // Looks at the list, which takes a pin.
+    let pin = |topic: &Topic| drop(topic.stats());
     let gates = Rc::new(Gates {
         ready: Cell::new(0),
         racing: Cell::new(N),

@@ -66,7 +66,7 @@ fn a_diamond_comes_and_goes() {
 
 #[test]
 fn the_forward_goes_and_so_does_the_subscription() {
-    phased("d4_forward_and_unsubscribe, both go", 730, || {
+    phased("d4_forward_and_unsubscribe, both go", 200, || {
         let bus = Bus::new().unwrap();
         let [a, b] = ["a", "b"].map(|name| bus.topic(name).unwrap());
         let forward = a.forward_to(&b).unwrap();

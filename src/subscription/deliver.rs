@@ -398,8 +398,8 @@ fn finish(consumer: &mut Consumer, duty: &Duty) {
 /// Empties the consumer, and tells everybody that the subscription is done.
 pub(super) fn complete(consumer: &mut Consumer, duty: &Duty, last: FinalMessage) {
     duty.mailbox.return_grants();
+    let home = consumer.home.take();
     let ended = std::mem::take(consumer);
-    let home = ended.home.clone();
     {
         let _scope = scope::enter();
         contain(|| drop(ended));

@@ -4,7 +4,7 @@
 use super::consumer::{ConsumerCell, Course};
 use super::deliver::{self, DELIVERY_BUDGET, Ran};
 use super::scope;
-use super::state::Duty;
+use super::state::{Duty, Home};
 use crate::message::FinalReason;
 use crate::sync::{Mutex, thread};
 use std::collections::VecDeque;
@@ -111,16 +111,19 @@ impl Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        let Some(duty) = self.duty.take() else { return };
-        abandon(duty);
+        let Some(mut duty) = self.duty.take() else {
+            return;
+        };
+        let home = ConsumerCell::open(&mut duty, |consumer, _| consumer.home.clone());
+        abandon(duty, home.as_deref());
+        scope::drop_in_scope(home);
     }
 }
 
 /// Nothing runs this subscription any more (L2): what waits is discarded, and it is done.
-pub(crate) fn abandon(mut duty: Duty) {
-    let home = ConsumerCell::open(&mut duty, |consumer, _| {
+pub(crate) fn abandon(mut duty: Duty, home: Option<&dyn Home>) {
+    ConsumerCell::open(&mut duty, |consumer, _| {
         consumer.course = Course::Abandoned;
-        consumer.home.clone()
     });
     if let Some(home) = home {
         home.close(&duty, FinalReason::Unsubscribed);

@@ -11,8 +11,10 @@ mod gaps;
 #[allow(unreachable_pub, reason = "tests reach it through `internals`")]
 pub(crate) mod hold;
 pub(crate) mod mailbox;
+mod name;
 pub(crate) mod options;
 pub(crate) mod parcel;
+pub(crate) mod place;
 pub(crate) mod receiver;
 pub(crate) mod scope;
 mod send;
@@ -66,6 +68,11 @@ impl Subscription {
         self.home.as_deref().expect("a handle that is not given up")
     }
 
+    /// The handle is given up: dropping it does nothing. Whoever gets this ends the subscription.
+    fn give_up(&mut self) -> Arc<dyn Home> {
+        self.home.take().expect("a handle that is not given up")
+    }
+
     pub(crate) fn sender(&self) -> Sender {
         Sender(Arc::downgrade(&self.subscriber))
     }
@@ -77,7 +84,7 @@ impl Subscription {
     /// Its name, as its owner gave it; by default that of its topic and its number.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.subscriber.name
+        self.subscriber.name()
     }
 
     /// Its number, unique in the bus.

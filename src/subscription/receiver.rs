@@ -54,6 +54,8 @@ pub struct Receiver {
     /// How often in a row the next position was found claimed and not written. Kept from call to call:
     /// futures that are dropped after one poll must not make a hot loop of it.
     unwritten: u32,
+    /// Someone has waited for a message, and may be remembered.
+    waited: bool,
     ended: bool,
 }
 
@@ -77,6 +79,7 @@ impl Receiver {
             duty: Some(duty),
             behind_gap: None,
             unwritten: 0,
+            waited: false,
             ended: false,
         }
     }
@@ -189,6 +192,7 @@ impl Receiver {
             return true;
         };
         if let Wake::Receiver(slot) = &duty.wake {
+            self.waited = true;
             slot.set(waiter);
         }
         self.duty = duty.park().err();
@@ -354,14 +358,18 @@ impl Drop for Receiver {
             return;
         }
         let mut duty = self.take_duty();
-        forget_waiter(&duty);
+        if self.waited {
+            forget_waiter(&duty);
+        }
         if let Some(parcel) = self.behind_gap.take() {
             // It was taken, but given to nobody. There is no handler, so it is discarded and counted.
             ConsumerCell::open(&mut duty, |consumer, duty| {
                 deliver::deliver(consumer, duty, parcel);
             });
         }
-        abandon(duty);
+        let home = self.subscription.give_up();
+        abandon(duty, Some(&*home));
+        scope::drop_in_scope(home);
     }
 }
 

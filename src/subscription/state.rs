@@ -12,8 +12,10 @@ use super::deliver::{self, Ran};
 use super::executor::Task;
 use super::filter::{Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
+use super::name::Name;
 use super::options::PanicPolicy;
 use super::parcel::Parcel;
+use super::place::Place;
 use super::scope;
 use super::times::Times;
 use super::types::Change;
@@ -25,7 +27,7 @@ use crate::message::{FinalMessage, FinalReason, Gap, Key, SubscriptionChange, Ty
 use crate::queue::{Close, Pinned, Pop, Push};
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::unmodelled::{Arc, AtomicU64, OnceLock, Weak};
+use crate::sync::unmodelled::{Arc, OnceLock, Weak};
 use crate::sync::{Canary, Parker};
 use crate::worker::{Outcome, Pool, Run};
 use std::cell::Cell;
@@ -68,10 +70,12 @@ pub(crate) struct Subscriber {
     pub(crate) consumer: ConsumerCell,
     pub(crate) figures: Figures,
     pub(crate) completion: Completion<FinalMessage>,
-    pub(crate) name: Arc<str>,
+    name: Name,
     pub(crate) id: u64,
     /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
     pub(crate) place: Place,
+    pub(super) ending_of_topic: Place,
+    pub(super) ending_of_bus: Place,
     pub(crate) types: TypeFilter,
     /// Owned by the consumer, and gone when that is.
     pub(crate) hooks: Option<Weak<Hooks>>,
@@ -83,6 +87,8 @@ pub(crate) struct Subscriber {
     /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7), or
     /// on request.
     pub(crate) filters_itself: bool,
+    /// Its end runs no code of the user's if nothing waits: then whoever closes it can run that, too.
+    ends_quietly: bool,
     pub(crate) panic_policy: PanicPolicy,
     /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
     pub(crate) canary: Canary,
@@ -97,18 +103,6 @@ pub(crate) struct Figures {
     pub(crate) delivered: Counter,
     pub(crate) high_water: Counter,
     pub(crate) times: OnceLock<Box<Times>>,
-    /// Its topic has added the others to its totals. Under the lock of those.
-    counted: Counter,
-}
-
-impl Figures {
-    pub(crate) fn is_counted(&self) -> bool {
-        self.counted.get() > 0
-    }
-
-    pub(crate) fn set_counted(&self) {
-        self.counted.add_alone(1);
-    }
 }
 
 /// Who is told that there is something to do.
@@ -190,13 +184,13 @@ impl std::fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Subscriber")
             .field("id", &self.id)
-            .field("name", &self.name)
+            .field("name", self.name())
             .finish_non_exhaustive()
     }
 }
 
 /// What a subscriber is made of.
-pub(crate) struct Parts {
+pub(crate) struct Parts<'a> {
     pub(crate) mailbox: Mailbox,
     pub(crate) consumer: ConsumerCell,
     pub(crate) wake: Wake,
@@ -204,40 +198,17 @@ pub(crate) struct Parts {
     pub(crate) types: TypeFilter,
     pub(crate) is_slow: bool,
     pub(crate) filters_itself: bool,
+    pub(crate) ends_quietly: bool,
     pub(crate) id: u64,
-    pub(crate) name: Arc<str>,
+    pub(crate) topic: &'a Arc<str>,
+    /// The name that it was given, if any.
+    pub(crate) name: Option<String>,
     pub(crate) panic_policy: PanicPolicy,
-}
-
-/// See [`Subscriber::place`].
-#[derive(Debug, Default)]
-pub(crate) struct Place(AtomicU64);
-
-impl Place {
-    /// It was taken off the list, and never comes back.
-    const NOWHERE: u64 = u64::MAX;
-
-    /// Where it may be; `None` if it was taken off.
-    pub(crate) fn get(&self) -> Option<u64> {
-        // Relaxed: a hint, under the topic's control lock.
-        let place = self.0.load(Ordering::Relaxed);
-        (place != Self::NOWHERE).then_some(place)
-    }
-
-    /// It was taken off the list: nobody looks through all of it again.
-    pub(crate) fn leave(&self) {
-        self.set(Self::NOWHERE);
-    }
-
-    pub(crate) fn set(&self, place: u64) {
-        // Relaxed: as above.
-        self.0.store(place, Ordering::Relaxed);
-    }
 }
 
 impl Subscriber {
     /// A subscriber, and the duty to run it.
-    pub(crate) fn new(parts: Parts) -> (Arc<Self>, Duty) {
+    pub(crate) fn new(parts: Parts<'_>) -> (Arc<Self>, Duty) {
         let Parts {
             mailbox,
             consumer,
@@ -249,7 +220,9 @@ impl Subscriber {
         } = parts;
         let Parts {
             filters_itself,
+            ends_quietly,
             id,
+            topic,
             name,
             panic_policy,
             ..
@@ -262,9 +235,12 @@ impl Subscriber {
             types,
             is_slow,
             filters_itself,
+            ends_quietly,
             place: Place::default(),
+            ending_of_topic: Place::default(),
+            ending_of_bus: Place::default(),
             id,
-            name,
+            name: Name::new(topic, name),
             reason: AtomicU32::new(0),
             panic_policy,
             completion: Completion::new(),
@@ -303,10 +279,12 @@ impl Subscriber {
         parcel: impl FnOnce() -> Parcel,
         pinned: &impl Pinned,
     ) -> Option<Option<Duty>> {
-        match self.mailbox.offer_quickly(parcel, pinned)? {
-            Push::Submit { .. } => Some(Some(self.take_duty())),
-            _ => Some(None),
-        }
+        let pushed = self.mailbox.offer_quickly(parcel, pinned)?;
+        let is_submit = matches!(pushed, Push::Submit { .. });
+        debug_assert!(is_submit || matches!(pushed, Push::Queued { .. }));
+        // It holds nothing: what is not pushed quickly is not made.
+        std::mem::forget(pushed);
+        Some(is_submit.then(|| self.take_duty()))
     }
 
     /// Offers a message: see [`Mailbox::offer`].
@@ -362,15 +340,16 @@ impl Subscriber {
         Duty::of(unsafe { Arc::from_raw(this) })
     }
 
-    pub(crate) fn change(
-        &self,
-        topic: &Arc<str>,
-        kind: crate::message::ChangeKind,
-    ) -> SubscriptionChange {
+    /// Its name.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        self.name.text(self.id)
+    }
+
+    pub(crate) fn change(&self, kind: crate::message::ChangeKind) -> SubscriptionChange {
         SubscriptionChange {
-            topic: Arc::clone(topic),
+            topic: Arc::clone(self.name.topic()),
             subscription: self.id,
-            name: Arc::clone(&self.name),
+            name: Arc::clone(self.name()),
             kind,
         }
     }
@@ -499,6 +478,16 @@ impl Duty {
             Wake::Inline => scope::push_inline(self),
             Wake::Receiver(slot) => slot.wake(),
             Wake::Executor => Task::new(self).hand_over(),
+        }
+    }
+
+    /// The same after a close, which found it at rest: nothing waits but the end. To wake somebody for that
+    /// costs more than it does.
+    pub(crate) fn submit_end(self) {
+        if self.0.ends_quietly {
+            self.run_inline();
+        } else {
+            self.submit();
         }
     }
 

@@ -57,7 +57,7 @@ impl SubscriptionStats {
         let times = figures.times.get();
         Self {
             id: subscriber.id,
-            name: Arc::clone(&subscriber.name),
+            name: Arc::clone(subscriber.name()),
             offered: mailbox.accepted().saturating_sub(figures.marks.get()),
             filtered: mailbox.figure(|seldom| &seldom.filtered),
             shed: mailbox.figure(|seldom| &seldom.shed),

@@ -71,6 +71,22 @@ impl Aftermath {
         }
     }
 
+    /// True if nothing follows.
+    #[inline]
+    pub(super) fn is_nothing(&self) -> bool {
+        self.rare.is_none()
+            && self.pool.is_empty()
+            && self.others.is_empty()
+            && self.unwanted.is_empty()
+    }
+
+    /// Saves the drops of what holds nothing.
+    #[inline]
+    pub(super) fn forget(self) {
+        debug_assert!(self.is_nothing() && !self.pool.spilled() && !self.others.spilled());
+        std::mem::forget(self);
+    }
+
     /// What is gathered for one pool is not to be handed over together with what comes next.
     #[cold]
     pub(super) fn leave_pool(&mut self) {

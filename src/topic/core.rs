@@ -9,13 +9,14 @@ use super::registry::Registry;
 use super::topology::Topology;
 use crate::message::{FinalReason, Origin, TypeInfo};
 use crate::subscription::budget::Budget;
+use crate::subscription::place::{OfBus, Places};
 use crate::subscription::state::{Duty, Subscriber};
 use crate::subscription::waiting::Completion;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::unmodelled::{Arc, AtomicU64};
 use crate::worker::{Pool, PoolOptions, PoolStats};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 
@@ -66,8 +67,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(super) aggregates: Aggregates,
     pub(crate) topology: Mutex<Topology>,
-    /// Subscriptions from the first step of their close until they are done, by number.
-    ending: Mutex<HashMap<u64, Arc<Subscriber>>>,
+    /// Subscriptions from the first step of their close until they are done.
+    ending: Mutex<Places<Subscriber, OfBus>>,
     /// Forwards and topics that were told to stay.
     kept: Mutex<Vec<Forward>>,
     pool: Mutex<Option<Pool<Duty>>>,
@@ -96,7 +97,7 @@ impl Core {
             registry: Registry::new(),
             aggregates: Aggregates::new(),
             topology: Mutex::new(Topology::default()),
-            ending: Mutex::new(HashMap::new()),
+            ending: Mutex::new(Places::new()),
             kept: Mutex::new(Vec::new()),
             pool: Mutex::new(None),
             next_id: AtomicU64::new(1),
@@ -153,25 +154,20 @@ impl Core {
         self.started_pool().map(|pool| pool.stats())
     }
 
-    /// Books that a subscription is about to end. See [`Core::finished`].
+    /// Books that a subscription is about to end. See [`Core::finished`], which may have come already: it may
+    /// have ended since the caller decided to close it.
     pub(super) fn ending(&self, subscriber: &Arc<Subscriber>) {
-        self.ending
-            .lock()
-            .insert(subscriber.id, Arc::clone(subscriber));
-        // It may have ended since the caller decided to close it: then its `finished` came too early.
-        if subscriber.is_done() {
-            self.finished(subscriber.id);
-        }
+        self.ending.lock().add(subscriber);
     }
 
-    pub(super) fn finished(&self, id: u64) {
-        let ended = self.ending.lock().remove(&id);
+    pub(super) fn finished(&self, subscriber: &Subscriber) {
+        let ended = self.ending.lock().remove(subscriber);
         drop(ended);
     }
 
     /// All subscriptions that have been closed and are not done yet.
     pub(crate) fn unfinished(&self) -> Vec<Arc<Subscriber>> {
-        self.ending.lock().values().map(Arc::clone).collect()
+        self.ending.lock().iter().map(Arc::clone).collect()
     }
 
     pub(super) fn keep(&self, forward: Forward) {
@@ -225,7 +221,13 @@ impl Core {
         total_order: bool,
         kind: Kind,
     ) -> Arc<Alive> {
-        let node = Arc::new(Node::new(self.next_id(), name, total_order, kind));
+        let node = Arc::new(Node::new(
+            self.next_id(),
+            name,
+            total_order,
+            !self.config.declined.is_empty(),
+            kind,
+        ));
         let alive = Arc::new(Alive {
             node: Arc::clone(&node),
             core: Arc::clone(self),

@@ -5,7 +5,9 @@ pub(crate) mod aggregates;
 pub(crate) mod blocked;
 pub(crate) mod core;
 pub(crate) mod forward;
+mod interest;
 pub(crate) mod node;
+mod offers;
 pub(crate) mod pattern;
 pub(crate) mod place;
 pub(crate) mod pool;
@@ -37,14 +39,14 @@ pub use topics::Topics;
 
 use crate::error::{ForwardError, PoolError, SubscribeError};
 use crate::message::{
-    FinalReason, Message, MessageType, Origin, Receipt, default_type, into_message,
+    FinalReason, Message, MessageType, Origin, Receipt, TypeInfo, default_type, into_message,
 };
 use crate::subscription::{Handled, Subscription, scope};
 use crate::sync::unmodelled::Arc;
 use aftermath::Aftermath;
 use node::Alive;
 use publish::Special;
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -107,11 +109,12 @@ impl Topic {
     /// [`PublishError`] says what, and hands the message back. If it is [`PublishError::Full`], everybody
     /// else was offered the message all the same.
     pub fn publish<T: Send + Sync + 'static>(&self, payload: T) -> Result<Receipt, PublishError> {
-        let message = publish::admit(&self.alive, into_message(payload))?;
-        let mut after = Aftermath::default();
-        let mut receipt = publish::publish(&self.alive, message, &mut Special::Nobody, &mut after);
-        after.settle(&mut receipt);
-        after.outcome(receipt)
+        let info = info_of(&payload);
+        if let Some(receipt) = publish::publish_to_nobody(&self.alive.node, info) {
+            drop_payload(payload);
+            return Ok(receipt);
+        }
+        publish::publish_and_settle(&self.alive, into_message(payload))
     }
 
     /// Publishes as [`Topic::publish`] does, as a future for any runtime: where a mailbox asks to block
@@ -156,6 +159,12 @@ impl Topic {
         let mut refused = None;
         let mut payloads = UserIterator::new(payloads);
         while let Some(payload) = payloads.next() {
+            let info = info_of(&payload);
+            if let Some(receipt) = publish::publish_to_nobody(&self.alive.node, info) {
+                drop_payload(payload);
+                batch.total += receipt;
+                continue;
+            }
             let message = match publish::admit(&self.alive, into_message(payload)) {
                 Ok(message) => message,
                 Err(error) => {
@@ -378,6 +387,26 @@ impl Topic {
     #[must_use]
     pub fn stats(&self) -> TopicStats {
         TopicStats::of(&self.alive)
+    }
+}
+
+/// The type that a payload is published under: its default one, or that of the message that it is.
+#[inline]
+fn info_of<T: Send + Sync + 'static>(payload: &T) -> &'static TypeInfo {
+    let payload: &dyn Any = payload;
+    match payload.downcast_ref::<Message>() {
+        Some(message) => message.info(),
+        None => default_type::<T>(),
+    }
+}
+
+/// Drops what nobody wants: it may be, or own, a value of the user's.
+#[inline]
+fn drop_payload<T>(payload: T) {
+    if std::mem::needs_drop::<T>() {
+        scope::drop_in_scope(payload);
+        // It may have published.
+        scope::run_pending();
     }
 }
 

@@ -5,34 +5,36 @@
 
 use super::core::{Core, Discarded, HandlerPanic};
 use super::forward::Route;
+use super::interest::{Glance, Interest};
 use super::publish;
 use super::subscribers::{self, Listing};
 use super::tap::TapInner;
-use crate::epoch::{self, EpochCell};
+use crate::epoch::{self, EpochCell, Guard};
 use crate::error::AcceptError;
 use crate::message::{CHANGE, ChangeKind, FinalReason};
 use crate::stats::Counter;
+use crate::subscription::place::{OfTopic, Places};
 use crate::subscription::scope;
 use crate::subscription::state::{Duty, Home, Subscriber};
 use crate::subscription::types::Change;
-use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::unmodelled::{Arc, OnceLock, Weak};
 use crate::sync::{Mutex, contain};
 use crate::worker::Pool;
-use std::collections::BTreeMap;
 
 /// So many of the bound forwards that lead to a topic are removed under one lock when it goes.
 const UNBOUND_AT_ONCE: usize = 64;
 
-/// See the module.
+/// See the module. What every publish looks at comes first, and is together on one line of memory most times.
+#[repr(C)]
 pub(crate) struct Node {
+    /// What the list comes to.
+    pub(super) interest: Interest,
     pub(super) listing: EpochCell<Listing>,
     /// Where else a publish goes.
     pub(super) route: EpochCell<Route>,
+    pub(super) published: Counter,
     /// Held for the offers of a publish, on topics with total order (D7).
     pub(super) sequencer: Option<Box<Mutex<()>>>,
-    pub(super) published: Counter,
-    closed: AtomicBool,
     kind: Kind,
     /// Held for every change of the list.
     control: Mutex<()>,
@@ -54,11 +56,19 @@ pub(crate) enum Kind {
 /// Subscriptions that were taken off the list, until they are done, and the figures of those that are. A
 /// subscription that is closed is in here before it is off the list, so whoever holds the lock finds each
 /// of them, in one place or both, and no figure ever goes back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ended {
-    /// By number.
-    pub(super) ending: BTreeMap<u64, Arc<Subscriber>>,
+    pub(super) ending: Places<Subscriber, OfTopic>,
     pub(super) totals: Totals,
+}
+
+impl Ended {
+    fn new() -> Self {
+        Self {
+            ending: Places::new(),
+            totals: Totals::default(),
+        }
+    }
 }
 
 /// The figures of subscriptions that are done.
@@ -93,16 +103,23 @@ impl std::fmt::Debug for Alive {
 }
 
 impl Node {
-    pub(super) fn new(id: u64, name: Arc<str>, total_order: bool, kind: Kind) -> Self {
+    /// One that `declines` some types looks at each message.
+    pub(super) fn new(
+        id: u64,
+        name: Arc<str>,
+        total_order: bool,
+        declines: bool,
+        kind: Kind,
+    ) -> Self {
         Self {
+            interest: Interest::new(total_order || declines),
             listing: EpochCell::null(),
             route: EpochCell::null(),
-            sequencer: total_order.then(|| Box::new(Mutex::new(()))),
             published: Counter::default(),
-            closed: AtomicBool::new(false),
+            sequencer: total_order.then(|| Box::new(Mutex::new(()))),
             kind,
             control: Mutex::new(()),
-            ended: Mutex::new(Ended::default()),
+            ended: Mutex::new(Ended::new()),
             id,
             name,
             alive: OnceLock::new(),
@@ -120,12 +137,20 @@ impl Node {
 
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
-        // Acquire: pairs with the Release in `close`.
-        self.closed.load(Ordering::Acquire)
+        self.interest.glance().is_closed()
     }
 
     pub(super) fn has_total_order(&self) -> bool {
         self.sequencer.is_some()
+    }
+
+    /// Replaces the list. The control lock is held.
+    fn relist(&self, next: Option<Listing>, guard: &Guard) {
+        let next = next.filter(|next| !next.is_empty());
+        let summary = Glance::of(next.as_ref());
+        self.interest.widen(summary);
+        self.listing.replace(next, guard);
+        self.interest.settle(summary);
     }
 
     /// Lists a subscriber. False if the topic is closed.
@@ -139,7 +164,7 @@ impl Node {
             Some(listing) => listing.with(subscriber, &guard),
             None => Listing::default().with(subscriber, &guard),
         };
-        self.listing.replace(Some(new), &guard);
+        self.relist(Some(new), &guard);
         drop(control);
         true
     }
@@ -154,11 +179,10 @@ impl Node {
         let Some(new) = listing.without(subscriber, &guard) else {
             return false;
         };
-        let new = (!new.is_empty()).then_some(new);
-        self.listing.replace(new, &guard);
+        self.relist(Some(new), &guard);
         subscriber.place.leave();
         drop(control);
-        subscribers::retire(vec![Arc::clone(subscriber)], &guard);
+        subscribers::retire(subscriber, &guard);
         true
     }
 
@@ -181,7 +205,7 @@ impl Node {
             if !subscriber.is_slow {
                 let before = subscriber.types.accepted(&guard);
                 let new = listing.relisted(subscriber, before, after.accepted());
-                self.listing.replace(Some(new), &guard);
+                self.relist(Some(new), &guard);
             }
             types.change(after, &guard);
         }
@@ -200,7 +224,7 @@ impl Node {
             Some(listing) => listing.with_tap(tap),
             None => Listing::default().with_tap(tap),
         };
-        self.listing.replace(Some(new), &guard);
+        self.relist(Some(new), &guard);
         drop(control);
         true
     }
@@ -210,9 +234,7 @@ impl Node {
         let control = self.control.lock();
         let guard = epoch::pin();
         if let Some(listing) = self.listing.load(&guard) {
-            let new = listing.without_tap(tap);
-            self.listing
-                .replace((!new.is_empty()).then_some(new), &guard);
+            self.relist(Some(listing.without_tap(tap)), &guard);
         }
         drop(control);
     }
@@ -220,21 +242,16 @@ impl Node {
     /// Accepts nothing from here on. Gives those who were listed; each is still to be closed.
     pub(super) fn close(&self) -> Vec<Arc<Subscriber>> {
         let control = self.control.lock();
-        self.mark_closed();
+        self.interest.close();
         let guard = epoch::pin();
         let listing = self.listing.load(&guard);
         let listed = listing.map(Listing::all).unwrap_or_default();
         // What held forwards still bring here is for nobody.
         if let Some(listing) = listing {
-            self.listing.replace(Some(listing.without_taps()), &guard);
+            self.relist(Some(listing.without_taps()), &guard);
         }
         drop(control);
         listed
-    }
-
-    fn mark_closed(&self) {
-        // Release: pairs with `is_closed`.
-        self.closed.store(true, Ordering::Release);
     }
 
     /// Everybody on the list.
@@ -245,25 +262,17 @@ impl Node {
             .unwrap_or_default()
     }
 
-    /// Books that a subscriber is about to be taken off the list.
+    /// Books that a subscriber is about to be taken off the list, unless it has been counted since the caller
+    /// decided to close it.
     fn ending(&self, subscriber: &Arc<Subscriber>) {
-        let mut ended = self.ended.lock();
-        // It may have ended since the caller decided to close it.
-        if !subscriber.figures.is_counted() {
-            ended.ending.insert(subscriber.id, Arc::clone(subscriber));
-        }
+        self.ended.lock().ending.add(subscriber);
     }
 
     /// Adds its figures to the totals: they are final.
     fn count(&self, subscriber: &Subscriber) {
         let mut ended = self.ended.lock();
-        subscriber.figures.set_counted();
         // Not the last reference: the caller has one.
-        ended.ending.remove(&subscriber.id);
-        if ended.ending.is_empty() {
-            // A map that was used keeps a node of 192 bytes when it is empty.
-            ended.ending = BTreeMap::new();
-        }
+        drop(ended.ending.remove(subscriber));
         let totals = &mut ended.totals;
         totals.filtered += subscriber.mailbox.figure(|seldom| &seldom.filtered);
         totals.shed += subscriber.mailbox.figure(|seldom| &seldom.shed);
@@ -282,7 +291,7 @@ impl Alive {
     /// Tells the topic, and all downstream of it, that a subscriber came or went (L5).
     pub(super) fn announce(&self, subscriber: &Arc<Subscriber>, kind: ChangeKind) {
         if publish::has_subscribers_for(&self.node, CHANGE.info()) {
-            let change = CHANGE.message(subscriber.change(&self.node.name, kind));
+            let change = CHANGE.message(subscriber.change(kind));
             publish::control(self, change, subscriber);
         }
     }
@@ -322,7 +331,7 @@ impl Home for Alive {
             self.announce(subscriber, ChangeKind::Unsubscribed);
         }
         if let Some(duty) = duty {
-            duty.submit();
+            duty.submit_end();
         }
         // Whoever waited for room may have published as it was woken.
         scope::run_pending();
@@ -333,14 +342,14 @@ impl Home for Alive {
     }
 
     fn finished(&self, subscriber: &Arc<Subscriber>) {
-        self.core.finished(subscriber.id);
+        self.core.finished(subscriber);
     }
 
     fn panicked(&self, subscriber: &Subscriber, message_type: &'static str, panic: &str) {
         if let Some(hook) = &self.core.config.on_panic {
             let report = HandlerPanic {
                 topic: &self.node.name,
-                subscription: &subscriber.name,
+                subscription: subscriber.name(),
                 message_type,
                 panic,
             };
@@ -352,7 +361,7 @@ impl Home for Alive {
         if let Some(hook) = &self.core.config.on_discard {
             let report = Discarded {
                 topic: &self.node.name,
-                subscription: &subscriber.name,
+                subscription: subscriber.name(),
                 count,
             };
             contain(|| hook(&report));
@@ -395,7 +404,7 @@ impl Drop for Alive {
         if self.node.kind == Kind::Named {
             self.core.registry.forget(self);
         }
-        self.node.mark_closed();
+        self.node.interest.close();
         self.leave();
     }
 }

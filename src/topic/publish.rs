@@ -1,22 +1,18 @@
 //! Publish: offering one message to every mailbox that wants it, without waiting for any of them. What
 //! follows from that is left to the [`Aftermath`].
 
-#![expect(unsafe_code, reason = "deliveries are counted before they are pushed")]
-
 use super::aftermath::Aftermath;
 use super::forward::{Step, reach, step};
 use super::node::{Alive, Node};
-use super::prepare::{
-    Asked, Prepared, Ready, Slow, collect_slow, leave_out, leave_unwanted, prepare,
-};
+use super::offers::Offers;
+use super::prepare::{Asked, Prepared, Slow, collect_slow, leave_out, leave_unwanted, prepare};
 use super::publish_error::PublishError;
-use super::subscribers::{self, Entry, Listing};
+use super::subscribers::Listing;
 use super::tap::TapInner;
 use crate::epoch::{self, Guard};
-use crate::message::{Key, Message, RawDelivery, Receipt, TypeInfo};
-use crate::subscription::mailbox::{Left, Refusal};
-use crate::subscription::parcel::{Envelope, Parcel};
-use crate::subscription::state::{Duty, Offered, Subscriber};
+use crate::message::{Message, Receipt, TypeInfo};
+use crate::subscription::parcel::Envelope;
+use crate::subscription::state::Subscriber;
 use crate::sync::MutexGuard;
 use crate::sync::unmodelled::{Arc, Weak};
 use smallvec::SmallVec;
@@ -36,7 +32,7 @@ pub(super) enum Special<'a> {
 
 impl Special<'_> {
     #[inline]
-    fn subscriber(&self) -> *const Subscriber {
+    pub(super) fn subscriber(&self) -> *const Subscriber {
         match self {
             Self::Nobody | Self::Staged => ptr::null(),
             Self::Skip(subscriber) | Self::Mark(subscriber, _) => Arc::as_ptr(subscriber),
@@ -45,7 +41,16 @@ impl Special<'_> {
 }
 
 /// Whether a publish on that topic is legal at all.
+#[inline]
 pub(super) fn admit(alive: &Alive, message: Message) -> Result<Message, PublishError> {
+    if alive.node.interest.glance().is_plain() && !message.info().is_control() {
+        return Ok(message);
+    }
+    admit_or_not(alive, message)
+}
+
+#[cold]
+fn admit_or_not(alive: &Alive, message: Message) -> Result<Message, PublishError> {
     if message.info().is_control() {
         return Err(PublishError::ControlType(message));
     }
@@ -63,6 +68,45 @@ pub(super) fn admit(alive: &Alive, message: Message) -> Result<Message, PublishE
     Ok(message)
 }
 
+/// Publishes a message of that type, if that can be done without making it: nobody wants it, and that is
+/// plain to see.
+#[inline]
+pub(super) fn publish_to_nobody(node: &Node, info: &TypeInfo) -> Option<Receipt> {
+    // Where else it goes is looked at first, as in `listings`.
+    if !node.route.is_null() {
+        return None;
+    }
+    let glance = node.interest.glance();
+    if !glance.is_plain() || info.is_control() || !glance.is_nobody(info) {
+        return None;
+    }
+    node.published.add(1);
+    Some(Receipt {
+        filtered: glance.len(),
+        ..Receipt::default()
+    })
+}
+
+/// Publishes one message, and does all that follows from it.
+pub(super) fn publish_and_settle(alive: &Alive, message: Message) -> Result<Receipt, PublishError> {
+    let message = admit(alive, message)?;
+    let mut after = Aftermath::default();
+    let mut receipt = Receipt::default();
+    alive.node.published.add(1);
+    let special = &mut Special::Nobody;
+    match offer_plainly(&alive.node, message, special, &mut receipt, &mut after) {
+        None if after.is_nothing() => {
+            // Neither does anything wait to be run on this thread because of it.
+            after.forget();
+            return Ok(receipt);
+        }
+        None => {}
+        Some(message) => offer_at_length(&alive.node, message, special, &mut receipt, &mut after),
+    }
+    after.settle(&mut receipt);
+    after.outcome(receipt)
+}
+
 /// Publishes one message. `special` is left with its envelope if its subscriber was not found.
 pub(super) fn publish(
     alive: &Alive,
@@ -72,20 +116,102 @@ pub(super) fn publish(
 ) -> Receipt {
     alive.node.published.add(1);
     let mut receipt = Receipt::default();
-    let offered = offer_all(&alive.node, message, None, special, &mut receipt, after);
-    if let Err((message, slow)) = offered {
-        let prepared = prepare(slow, &message, special, &mut receipt);
-        let offered = offer_all(
-            &alive.node,
-            message,
-            Some(prepared),
-            special,
-            &mut receipt,
-            after,
-        );
-        debug_assert!(offered.is_ok());
+    let left = offer_plainly(&alive.node, message, special, &mut receipt, after);
+    if let Some(message) = left {
+        offer_at_length(&alive.node, message, special, &mut receipt, after);
     }
     receipt
+}
+
+/// Offers a message to everybody, if that is the usual thing: it goes to this topic and perhaps one more, and
+/// they have neither total order nor taps nor subscribers for whom code of the user's is to be run first.
+/// Else nothing has happened, and here it is again.
+#[inline]
+fn offer_plainly(
+    node: &Node,
+    message: Message,
+    special: &mut Special<'_>,
+    receipt: &mut Receipt,
+    after: &mut Aftermath,
+) -> Option<Message> {
+    let guard = epoch::pin();
+    match step(node, &guard) {
+        Step::Nowhere => {
+            let here = [(node, node.listing.load(&guard))];
+            offer_listed(here, message, special, receipt, after, &guard)
+        }
+        Step::Once(next) => offer_there_too(node, next, message, special, receipt, after, &guard),
+        Step::Further => Some(message),
+    }
+}
+
+#[inline(never)]
+fn offer_there_too(
+    node: &Node,
+    next: &Node,
+    message: Message,
+    special: &mut Special<'_>,
+    receipt: &mut Receipt,
+    after: &mut Aftermath,
+    guard: &Guard,
+) -> Option<Message> {
+    let both = [node, next].map(|node| (node, node.listing.load(guard)));
+    offer_listed(both, message, special, receipt, after, guard)
+}
+
+#[inline(always)]
+fn offer_listed<const N: usize>(
+    listings: [(&Node, Option<&Listing>); N],
+    message: Message,
+    special: &mut Special<'_>,
+    receipt: &mut Receipt,
+    after: &mut Aftermath,
+    guard: &Guard,
+) -> Option<Message> {
+    let info = message.info();
+    let (mut count, mut others) = (0, 0);
+    for (node, listing) in listings {
+        if node.has_total_order() || listing.is_some_and(Listing::is_rare) {
+            return Some(message);
+        }
+        if let Some(listing) = listing {
+            let wanting = listing.count_fast(info);
+            count += wanting;
+            others += listing.len().saturating_sub(wanting);
+        }
+    }
+    if !info.is_control() {
+        receipt.filtered += others as u64;
+    }
+    if count == 0 {
+        after.unwanted.push(message);
+        return None;
+    }
+    let mut offers = Offers::new(message, count, receipt, after, special);
+    for (node, listing) in listings {
+        if let Some(listing) = listing {
+            offers.offer_fast(info, listing, node, guard);
+        }
+    }
+    offers.end();
+    None
+}
+
+/// Offers a message to everybody, whatever has to be done for that.
+#[inline(never)]
+fn offer_at_length(
+    node: &Node,
+    message: Message,
+    special: &mut Special<'_>,
+    receipt: &mut Receipt,
+    after: &mut Aftermath,
+) {
+    let offered = offer_all(node, message, None, special, receipt, after);
+    if let Err((message, slow)) = offered {
+        let prepared = prepare(slow, &message, special, receipt);
+        let offered = offer_all(node, message, Some(prepared), special, receipt, after);
+        debug_assert!(offered.is_ok());
+    }
 }
 
 /// Runs the filters and key functions of those who are listed now.
@@ -129,7 +255,6 @@ pub(super) fn offer_staged(
 /// Offers a message to everybody, under one pin. If code of the user's has to run first for somebody,
 /// nothing has happened, and they are handed back with the message: to be called again once they are
 /// prepared.
-#[inline]
 fn offer_all(
     node: &Node,
     message: Message,
@@ -172,29 +297,14 @@ fn offer_all(
     if is_tapped {
         collect_taps(&listings, &message, after);
     }
-    let raw = message.into_deliveries(count.try_into().unwrap_or(u32::MAX));
-    let mut offers = Offers {
-        about: special.subscriber(),
-        raw,
-        refused: 0,
-        receipt,
-        after,
-        special,
-    };
+    let mut offers = Offers::new(message, count, receipt, after, special);
     for (node, listing) in &listings {
-        for list in listing.fast(info) {
-            for chunk in list.chunks() {
-                offers.offer_to(chunk, node, &guard);
-            }
-        }
+        offers.offer_fast(info, listing, node, &guard);
     }
     if let Some(prepared) = prepared {
         offers.offer_prepared(prepared, &guard);
     }
-    let refused = offers.refused;
-    if refused > 0 {
-        after.rare().refunds.push((raw, refused));
-    }
+    offers.end();
     drop(locks);
     Ok(())
 }
@@ -292,11 +402,10 @@ fn sequenced<'g>(listings: &Listings<'g>) -> SmallVec<[&'g Node; 8]> {
 }
 
 /// How many can be offered the message right away. Books those whose filters by type decline it.
-#[inline]
 fn count_fast(listings: &Listings<'_>, info: &TypeInfo, receipt: &mut Receipt) -> usize {
     let (mut fast, mut others) = (0, 0);
     for (_, listing) in listings {
-        let wanting: usize = listing.fast(info).map(subscribers::List::len).sum();
+        let wanting = listing.count_fast(info);
         fast += wanting;
         others += listing.len().saturating_sub(wanting + listing.slow().len());
     }
@@ -304,207 +413,6 @@ fn count_fast(listings: &Listings<'_>, info: &TypeInfo, receipt: &mut Receipt) -
         receipt.filtered += others as u64;
     }
     fast
-}
-
-/// The offers of one message, under one pin.
-struct Offers<'a, 's> {
-    raw: RawDelivery,
-    /// Deliveries that no mailbox took.
-    refused: u32,
-    receipt: &'a mut Receipt,
-    after: &'a mut Aftermath,
-    special: &'a mut Special<'s>,
-    /// Who that is about, or null.
-    about: *const Subscriber,
-}
-
-impl Offers<'_, '_> {
-    /// Offers to all of them. This is where publish spends its time.
-    #[inline]
-    fn offer_to(&mut self, entries: &[Entry], node: &Node, guard: &Guard) {
-        for entry in entries {
-            let subscriber = entry.get();
-            let quick = if ptr::eq(subscriber, self.about) {
-                None
-            } else {
-                subscriber.offer_quickly(|| self.one_delivery(), guard)
-            };
-            match quick {
-                Some(duty) => self.queued(duty),
-                None => self.offer(*entry, node, None, guard),
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn offer(&mut self, entry: Entry, node: &Node, key: Option<Key>, guard: &Guard) {
-        let subscriber = entry.get();
-        let mut parcel = None;
-        if ptr::eq(subscriber, self.about) {
-            match self.special {
-                Special::Skip(_) | Special::Nobody | Special::Staged => {
-                    self.refused += 1;
-                    return;
-                }
-                Special::Mark(_, envelope) => {
-                    self.refused += 1;
-                    parcel = envelope.take().map(Parcel::Marked);
-                }
-            }
-        }
-        let parcel = parcel.unwrap_or_else(|| self.one_delivery());
-        let mut left = None;
-        match subscriber.offer(parcel, key, &mut left, guard) {
-            Offered::Queued(duty) => self.queued(duty),
-            Offered::Refused(why, parcel) => {
-                self.refuse(why, parcel, entry, || node.alive(), guard);
-            }
-        }
-        if left.is_some() || subscriber.mailbox.marks().is_some() {
-            self.note(entry, left);
-        }
-    }
-
-    /// Offers to those for whom code of the user's was run.
-    #[cold]
-    fn offer_prepared(&mut self, prepared: Prepared, guard: &Guard) {
-        for Ready {
-            subscriber,
-            alive,
-            key,
-        } in prepared
-        {
-            let entry = Entry::of(&subscriber);
-            let mut parcel = None;
-            if ptr::eq(&*subscriber, self.about) {
-                if let Special::Mark(_, envelope) = self.special {
-                    self.refused += 1;
-                    parcel = envelope.take().map(Parcel::Marked);
-                }
-            }
-            let parcel = parcel.unwrap_or_else(|| self.one_delivery());
-            let mut left = None;
-            match subscriber.offer(parcel, key, &mut left, guard) {
-                Offered::Queued(duty) => self.queued(duty),
-                Offered::Refused(why, parcel) => {
-                    self.refuse(why, parcel, entry, || alive.clone(), guard);
-                }
-            }
-            if left.is_some() || subscriber.mailbox.marks().is_some() {
-                self.note(entry, left);
-            }
-            self.after.rare().unpinned.push((subscriber, alive));
-        }
-    }
-
-    #[inline]
-    fn one_delivery(&self) -> Parcel {
-        // SAFETY: as many deliveries were counted as there are entries, and each one takes one here
-        Parcel::Message(unsafe { self.raw.into_message() })
-    }
-
-    #[inline]
-    fn queued(&mut self, duty: Option<Duty>) {
-        self.receipt.offered += 1;
-        if let Some(duty) = duty {
-            self.after.wake(duty);
-        }
-    }
-
-    #[cold]
-    fn refuse(
-        &mut self,
-        why: Refusal,
-        parcel: Parcel,
-        entry: Entry,
-        alive: impl FnOnce() -> Option<Arc<Alive>>,
-        guard: &Guard,
-    ) {
-        match why {
-            Refusal::Wait if matches!(self.special, Special::Staged) => {
-                return self.offer_past_limit(parcel, entry, guard);
-            }
-            // Until it is closed, when nothing is locked any more, it gets all: a chain has no hole (C3).
-            Refusal::Evict if matches!(self.special, Special::Staged) => {
-                self.after.rare().evict.push((entry.to_arc(), alive()));
-                return self.offer_past_limit(parcel, entry, guard);
-            }
-            Refusal::Wait => return self.after.rare().blocked.push(entry.to_arc(), parcel),
-            Refusal::Closed => self.receipt.closed += 1,
-            Refusal::Evict => {
-                self.receipt.closed += 1;
-                self.after.rare().evict.push((entry.to_arc(), alive()));
-            }
-            Refusal::Shed | Refusal::Failed => {
-                self.receipt.shed += 1;
-                self.after.tell_gap(entry);
-                if entry.get().mailbox.spills() {
-                    self.raise_congestion(entry);
-                }
-            }
-        }
-        match parcel {
-            // To be handed back.
-            Parcel::Message(message)
-                if why == Refusal::Failed && self.after.rare().failed.is_none() =>
-            {
-                self.after.rare().failed = Some(message);
-            }
-            parcel => match parcel.forget_delivery() {
-                None => self.refused += 1,
-                Some(envelope) => self.after.rare().parcels.push(Parcel::Marked(envelope)),
-            },
-        }
-    }
-
-    fn offer_past_limit(&mut self, parcel: Parcel, entry: Entry, guard: &Guard) {
-        let subscriber = entry.get();
-        match subscriber.offer_unlimited(parcel, guard) {
-            Offered::Queued(duty) => {
-                subscriber.mailbox.seldom().past_limit.add(1);
-                self.queued(duty);
-            }
-            Offered::Refused(_, parcel) => {
-                self.receipt.closed += 1;
-                match parcel.forget_delivery() {
-                    None => self.refused += 1,
-                    Some(envelope) => self.after.rare().parcels.push(Parcel::Marked(envelope)),
-                }
-            }
-        }
-    }
-
-    #[cold]
-    fn note(&mut self, entry: Entry, left: Option<Left>) {
-        let subscriber = entry.get();
-        if let Some(Left { parcel, shed }) = left {
-            self.after.rare().parcels.push(parcel);
-            if shed {
-                self.receipt.shed += 1;
-                self.after.tell_gap(entry);
-            }
-        }
-        let depth = subscriber.mailbox.depth();
-        if subscriber
-            .mailbox
-            .marks()
-            .is_some_and(|marks| depth >= marks.high)
-        {
-            self.raise_congestion(entry);
-        }
-    }
-
-    fn raise_congestion(&mut self, entry: Entry) {
-        let subscriber = entry.get();
-        if subscriber
-            .mailbox
-            .marks()
-            .is_some_and(|marks| marks.begin_raise())
-        {
-            let depth = subscriber.mailbox.depth();
-            self.after.rare().congested.push((entry.to_arc(), depth));
-        }
-    }
 }
 
 /// Publishes a notice of the bus, to all but the subscriber that it is about.
@@ -517,6 +425,9 @@ pub(super) fn control(alive: &Alive, message: Message, about: &Arc<Subscriber>) 
 
 /// Whether a publish of that type on that topic would be wanted by anybody, as far as filters by type tell.
 pub(super) fn has_subscribers_for(node: &Node, info: &TypeInfo) -> bool {
+    if node.route.is_null() && node.interest.glance().is_nobody(info) {
+        return false;
+    }
     let guard = epoch::pin();
     let wants = |node: &Node| {
         let listing = node.listing.load(&guard);

@@ -4,6 +4,7 @@ use super::node::{Alive, Node, Totals};
 use crate::subscription::SubscriptionStats;
 use crate::subscription::state::Subscriber;
 use crate::sync::unmodelled::Arc;
+use std::collections::BTreeMap;
 
 /// The figures of a topic and of its subscriptions. They are read one after the other while the bus runs,
 /// so two of them may differ by what happened in between.
@@ -57,7 +58,8 @@ fn figures(node: &Node) -> (Totals, Vec<SubscriptionStats>) {
     let ended = node.ended.lock();
     let listed = node.listed();
     let mut totals = ended.totals;
-    let mut ending = ended.ending.clone();
+    let ending = ended.ending.iter().map(|it| (it.id, Arc::clone(it)));
+    let mut ending: BTreeMap<u64, Arc<Subscriber>> = ending.collect();
     let mut figures = |subscriber: &Subscriber| {
         let stats = SubscriptionStats::of(subscriber);
         totals.filtered += stats.filtered;

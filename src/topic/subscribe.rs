@@ -22,7 +22,7 @@ use std::any::TypeId;
 use std::fmt;
 
 /// How many messages a mailbox holds if nothing else is said: the slots of its ring.
-pub(crate) const DEFAULT_CAPACITY: usize = 16;
+pub(crate) const DEFAULT_CAPACITY: usize = 8;
 
 /// How many messages a batch has at most if nothing else is said.
 const DEFAULT_BATCH: usize = 64;
@@ -51,6 +51,8 @@ pub struct SubscriptionBuilder {
     panic_policy: PanicPolicy,
     on_gap: Option<GapFn>,
     on_final: Option<FinalFn>,
+    /// Its handler hears nothing of the end, and there is nothing in it to drop.
+    ends_quietly: bool,
 }
 
 impl fmt::Debug for SubscriptionBuilder {
@@ -87,6 +89,7 @@ impl SubscriptionBuilder {
             panic_policy: PanicPolicy::default(),
             on_gap: None,
             on_final: None,
+            ends_quietly: false,
         }
     }
 
@@ -187,7 +190,7 @@ impl SubscriptionBuilder {
 
     /// How many messages its mailbox holds: exactly so many wait at most, not counting the one that is
     /// being handled. For [`Overflow::Spill`] it is the size of the ring, rounded up to a power of two,
-    /// and only what is beyond is spilled. Default: 16.
+    /// and only what is beyond is spilled. Default: 8.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
@@ -266,6 +269,7 @@ impl SubscriptionBuilder {
         F: FnMut(&T) + Send + 'static,
     {
         let general = TypeId::of::<T>() == TypeId::of::<Message>();
+        self.ends_quietly = !general && !std::mem::needs_drop::<F>();
         let call: Box<dyn FnMut(&Message) + Send> = if general {
             Box::new(move |message: &Message| {
                 let message: &dyn std::any::Any = message;
@@ -332,6 +336,7 @@ impl SubscriptionBuilder {
         if self.delivery.is_some() {
             return Err(SubscribeError::ReceiverWithDelivery);
         }
+        self.check()?;
         let wake = Wake::Receiver(Box::new(WaiterSlot::new()));
         let (subscription, duty) = self.list(Handler::None, true, wake)?;
         Ok(Receiver::new(subscription, duty))
@@ -464,11 +469,9 @@ impl SubscriptionBuilder {
         general: bool,
         wake: Wake,
     ) -> Result<(Subscription, Duty), SubscribeError> {
-        self.check()?;
-        let alive = Arc::clone(&self.alive);
-        let (subscriber, duty) = self.into_subscriber(handler, general, wake);
+        let (alive, subscriber, duty) = self.into_subscriber(handler, general, wake);
         if subscriber.types.changes() {
-            let first = CHANGE.message(subscriber.change(&alive.node.name, ChangeKind::Subscribed));
+            let first = CHANGE.message(subscriber.change(ChangeKind::Subscribed));
             let parcel = Parcel::Message(first.into_one_delivery());
             let offered = subscriber.offer_unlimited(parcel, &crate::epoch::pin());
             debug_assert!(matches!(offered, Offered::Queued(None)));
@@ -489,10 +492,11 @@ impl SubscriptionBuilder {
         handler: Handler,
         general: bool,
         wake: Wake,
-    ) -> (Arc<Subscriber>, Duty) {
-        let core = &self.alive.core;
+    ) -> (Arc<Alive>, Arc<Subscriber>, Duty) {
+        let alive = self.alive;
+        let core = &alive.core;
         let id = core.next_id();
-        let total_order = self.alive.node.has_total_order();
+        let total_order = alive.node.has_total_order();
         let marks = self.marks.map(|(high, low)| Marks::new(high, low));
         let mailbox = Mailbox::new(&self.overflow, self.capacity, marks, &core.budget);
         let filters_itself = self.filter.is_some() && (total_order || self.filters_late);
@@ -504,6 +508,9 @@ impl SubscriptionBuilder {
             || (self.hooks.filter.is_some() && !filters_itself)
             || !self.formats.is_empty();
         let hooks = (!self.hooks.is_empty()).then(|| Arc::new(self.hooks));
+        let has_hooks = hooks.is_some() || self.on_gap.is_some() || self.on_final.is_some();
+        let is_pools = matches!(wake, Wake::Pool(_));
+        let ends_quietly = self.ends_quietly && is_pools && !has_hooks;
         let types = match self.changeable {
             true => {
                 let accepted = (!self.accepts_all).then_some(self.accepted);
@@ -511,8 +518,6 @@ impl SubscriptionBuilder {
             }
             false => TypeFilter::with_formats(self.accepted, self.formats, self.changes),
         };
-        let topic = &self.alive.node.name;
-        let name = self.name.unwrap_or_else(|| format!("{topic}#{id}"));
         let asides = Asides {
             on_gap: self.on_gap,
             on_final: self.on_final,
@@ -524,10 +529,10 @@ impl SubscriptionBuilder {
             asides: asides.boxed_if_any(),
             greeting: self.changes,
             hooks: hooks.clone(),
-            home: Some(Arc::clone(&self.alive) as Arc<dyn Home>),
+            home: Some(Arc::clone(&alive) as Arc<dyn Home>),
             ..Consumer::default()
         };
-        Subscriber::new(Parts {
+        let (subscriber, duty) = Subscriber::new(Parts {
             mailbox,
             consumer: ConsumerCell::new(consumer),
             wake,
@@ -535,9 +540,12 @@ impl SubscriptionBuilder {
             types,
             is_slow,
             filters_itself,
+            ends_quietly,
             id,
-            name: name.into(),
+            topic: &alive.node.name,
+            name: self.name,
             panic_policy: self.panic_policy,
-        })
+        });
+        (alive, subscriber, duty)
     }
 }

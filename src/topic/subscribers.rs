@@ -64,11 +64,13 @@ impl Entry {
     }
 }
 
-/// A chunked list. Copies share their chunks, and the table of them, if there are several.
+/// A chunked list. Copies share their chunks, and the table of them, if there are several. Most topics have
+/// one subscriber, which stands in the listing itself.
 #[derive(Debug, Clone, Default)]
 pub(super) enum List {
     #[default]
     Empty,
+    Single(Entry),
     One(Chunk),
     Many(Arc<[Chunk]>),
 }
@@ -76,34 +78,32 @@ pub(super) enum List {
 type Chunk = Arc<[Entry]>;
 
 impl List {
-    /// All but the last one are full, and none is empty.
+    /// The first entries, and the chunks of the others. All chunks but the last one are full, and none is
+    /// empty.
     #[inline]
-    pub(super) fn chunks(&self) -> &[Chunk] {
+    pub(super) fn parts(&self) -> (&[Entry], &[Chunk]) {
         match self {
-            Self::Empty => &[],
-            Self::One(chunk) => std::slice::from_ref(chunk),
-            Self::Many(chunks) => chunks,
-        }
-    }
-
-    fn of(mut chunks: Vec<Chunk>) -> Self {
-        match chunks.len() {
-            0 => Self::Empty,
-            1 => chunks.pop().map_or(Self::Empty, Self::One),
-            _ => Self::Many(chunks.into()),
+            Self::Empty => (&[], &[]),
+            Self::Single(entry) => (std::slice::from_ref(entry), &[]),
+            Self::One(chunk) => (chunk, &[]),
+            Self::Many(chunks) => (&chunks[0], &chunks[1..]),
         }
     }
 
     #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.chunks().iter().flat_map(|chunk| chunk.iter().copied())
+        let (first, more) = self.parts();
+        let more = more.iter().flat_map(|chunk| chunk.iter());
+        first.iter().chain(more).copied()
     }
 
     #[inline]
     pub(super) fn len(&self) -> usize {
-        match self.chunks().split_last() {
-            Some((last, full)) => full.len() * CHUNK + last.len(),
-            None => 0,
+        match self {
+            Self::Empty => 0,
+            Self::Single(_) => 1,
+            Self::One(chunk) => chunk.len(),
+            Self::Many(chunks) => (chunks.len() - 1) * CHUNK + chunks[chunks.len() - 1].len(),
         }
     }
 
@@ -112,8 +112,11 @@ impl List {
     }
 
     fn entry(&self, index: usize) -> Option<Entry> {
-        let chunk = self.chunks().get(index / CHUNK)?;
-        chunk.get(index % CHUNK).copied()
+        let (first, more) = self.parts();
+        match (index / CHUNK).checked_sub(1) {
+            None => first.get(index).copied(),
+            Some(chunk) => more.get(chunk)?.get(index % CHUNK).copied(),
+        }
     }
 
     /// Where a subscriber is: where it says that it is, or by looking through all, unless it was taken off.
@@ -127,34 +130,73 @@ impl List {
 
     fn with(&self, entry: Entry) -> Self {
         entry.get().place.set(self.len() as u64);
-        let mut chunks = self.chunks().to_vec();
-        match chunks.last_mut() {
-            Some(last) if last.len() < CHUNK => {
-                *last = last.iter().copied().chain([entry]).collect();
+        match self {
+            Self::Empty => Self::Single(entry),
+            Self::Single(first) => Self::One([*first, entry].into()),
+            Self::One(chunk) if chunk.len() < CHUNK => Self::One(with_one(chunk, entry)),
+            Self::One(chunk) => Self::Many([Arc::clone(chunk), [entry].into()].into()),
+            Self::Many(chunks) => {
+                let (last, full) = chunks.split_last().expect("there are several");
+                let full = full.iter().map(Arc::clone);
+                Self::Many(if last.len() < CHUNK {
+                    full.chain([with_one(last, entry)]).collect()
+                } else {
+                    full.chain([Arc::clone(last), [entry].into()]).collect()
+                })
             }
-            _ => chunks.push([entry].into()),
         }
-        Self::of(chunks)
     }
 
     /// Without the entry at `index`: the last one takes its place.
     fn without(&self, index: usize) -> Self {
-        let mut chunks = self.chunks().to_vec();
-        let Some(last) = chunks.pop() else {
+        let last = self.len() - 1;
+        let Some(moved) = self.entry(last) else {
             return Self::Empty;
         };
-        let moved = last[last.len() - 1];
-        if last.len() > 1 {
-            chunks.push(last[..last.len() - 1].into());
-        }
-        if index < self.len() - 1 {
+        if index < last {
             moved.get().place.set(index as u64);
-            let mut chunk = chunks[index / CHUNK].to_vec();
-            chunk[index % CHUNK] = moved;
-            chunks[index / CHUNK] = chunk.into();
         }
-        Self::of(chunks)
+        match self {
+            Self::Empty | Self::Single(_) => Self::Empty,
+            Self::One(chunk) if last == 1 => Self::Single(chunk[1 - index]),
+            Self::One(chunk) => Self::One(replaced(&chunk[..last], index, moved)),
+            Self::Many(chunks) => {
+                let (end, full) = chunks.split_last().expect("there are several");
+                let rest = &end[..end.len() - 1];
+                let mut chunks: SmallVec<[Chunk; 128]> = full.iter().map(Arc::clone).collect();
+                if index / CHUNK < full.len() {
+                    let chunk = &mut chunks[index / CHUNK];
+                    *chunk = replaced(chunk, index % CHUNK, moved);
+                    if !rest.is_empty() {
+                        chunks.push(rest.into());
+                    }
+                } else if !rest.is_empty() {
+                    chunks.push(replaced(rest, index % CHUNK, moved));
+                }
+                match chunks.len() {
+                    1 => chunks.pop().map_or(Self::Empty, Self::One),
+                    _ => Self::Many(chunks.into_iter().collect()),
+                }
+            }
+        }
     }
+}
+
+/// Those entries, and one more.
+fn with_one(entries: &[Entry], entry: Entry) -> Chunk {
+    let mut chunk: Chunk = std::iter::repeat_n(entry, entries.len() + 1).collect();
+    let copies = Arc::get_mut(&mut chunk).expect("it is new");
+    copies[..entries.len()].copy_from_slice(entries);
+    chunk
+}
+
+/// Those entries, but for the one at `index`, if it is among them.
+fn replaced(entries: &[Entry], index: usize, by: Entry) -> Chunk {
+    let mut chunk: Chunk = entries.into();
+    if index < entries.len() {
+        Arc::get_mut(&mut chunk).expect("it is new")[index] = by;
+    }
+    chunk
 }
 
 /// The number of no type.
@@ -196,14 +238,22 @@ impl Rare {
 
 impl Listing {
     /// Those that want that type and can be offered it right away, in two parts.
-    #[inline]
-    pub(super) fn fast(&self, info: &TypeInfo) -> impl Iterator<Item = &List> {
+    #[inline(always)]
+    pub(super) fn fast(&self, info: &TypeInfo) -> [&List; 2] {
+        static NONE: List = List::Empty;
         let general = if info.is_control() {
-            None
+            &NONE
         } else {
-            Some(&self.general)
+            &self.general
         };
-        general.into_iter().chain(self.typed(info.id()))
+        [general, self.typed(info.id()).unwrap_or(&NONE)]
+    }
+
+    /// How many those are.
+    #[inline(always)]
+    pub(super) fn count_fast(&self, info: &TypeInfo) -> usize {
+        let [general, typed] = self.fast(info);
+        general.len() + typed.len()
     }
 
     #[inline]
@@ -224,6 +274,23 @@ impl Listing {
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// True if somebody wants every type but the bus's own, and can be offered it right away.
+    pub(super) fn has_general(&self) -> bool {
+        !self.general.is_empty()
+    }
+
+    /// True if there is more to look at than who wants what type.
+    #[inline]
+    pub(super) fn is_rare(&self) -> bool {
+        self.rare.is_some()
+    }
+
+    /// The numbers of the types that somebody wants, and can be offered right away.
+    pub(super) fn types(&self) -> impl Iterator<Item = u32> + '_ {
+        let ids = self.by_type.iter().map(|(id, _)| *id);
+        ids.filter(|id| *id != NO_TYPE)
     }
 
     #[inline]
@@ -267,7 +334,7 @@ impl Listing {
 
     /// True if somebody wants that type, as far as filters by type tell. A tap wants everything.
     pub(super) fn wants(&self, info: &TypeInfo, guard: &Guard) -> bool {
-        let is_wanted = self.fast(info).any(|list| !list.is_empty());
+        let is_wanted = self.fast(info).iter().any(|list| !list.is_empty());
         is_wanted
             || self
                 .rare
@@ -357,6 +424,33 @@ impl Listing {
         };
         let general = change(&self.general, from.general, to.general);
         let slow = change(self.slow(), from.slow, to.slow);
+        let is_plain = from.ids.is_empty() && to.ids.is_empty();
+        let by_type = if is_plain && self.by_type.is_empty() {
+            Box::default()
+        } else if is_plain {
+            self.by_type.clone()
+        } else {
+            self.moved_by_type(from, to, change)
+        };
+        let new = Self {
+            general,
+            by_type,
+            rare: Rare {
+                slow,
+                taps: self.taps().into(),
+            }
+            .boxed_if_any(),
+            len,
+        };
+        (new, found)
+    }
+
+    fn moved_by_type(
+        &self,
+        from: &Spots,
+        to: &Spots,
+        mut change: impl FnMut(&List, bool, bool) -> List,
+    ) -> Box<[(u32, List)]> {
         let mut change_typed = |id: u32, list: &List| change(list, from.has(id), to.has(id));
         let mut by_type: Vec<(u32, List)> = self
             .by_type
@@ -369,17 +463,7 @@ impl Listing {
             }
         }
         by_type.retain(|(_, list)| !list.is_empty());
-        let new = Self {
-            general,
-            by_type: by_type.into(),
-            rare: Rare {
-                slow,
-                taps: self.taps().into(),
-            }
-            .boxed_if_any(),
-            len,
-        };
-        (new, found)
+        by_type.into()
     }
 }
 
@@ -405,13 +489,17 @@ impl Spots {
                 ..Self::default()
             };
         }
-        let changes = subscriber.types.changes().then(|| CHANGE.id());
-        let infos = accepted.unwrap_or_default().iter();
-        let mut ids: SmallVec<[u32; 4]> = infos.map(|info| info.id()).chain(changes).collect();
-        if accepted.is_some() && ids.is_empty() {
-            ids.push(NO_TYPE);
+        let mut ids = SmallVec::new();
+        if subscriber.types.changes() {
+            ids.push(CHANGE.id());
         }
-        ids.sort_unstable();
+        if let Some(infos) = accepted {
+            ids.extend(infos.iter().map(|info| info.id()));
+            if ids.is_empty() {
+                ids.push(NO_TYPE);
+            }
+            ids.sort_unstable();
+        }
         Self {
             general: accepted.is_none(),
             slow: false,
@@ -420,17 +508,11 @@ impl Spots {
     }
 }
 
-/// Gives back the references that listing these subscribers leaked, once no pin can see the list.
-pub(super) fn retire(delisted: Vec<Arc<Subscriber>>, guard: &Guard) {
-    let references = delisted
-        .into_iter()
-        .map(|subscriber| {
-            let ptr = Arc::as_ptr(&subscriber);
-            drop(subscriber);
-            // SAFETY: `with` leaked this reference, and the caller has just taken it off the only list; the
-            // subscriber lives by it at least
-            unsafe { Arc::from_raw(ptr) }
-        })
-        .collect::<Vec<_>>();
-    epoch::retire(Box::new(references), guard);
+/// Gives back the reference that listing this subscriber leaked, once no pin can see the list.
+pub(super) fn retire(delisted: &Arc<Subscriber>, guard: &Guard) {
+    let ptr = Arc::as_ptr(delisted);
+    // SAFETY: `with` leaked this reference, and the caller has just taken it off the only list; the
+    // subscriber lives by it at least
+    let listed = unsafe { Arc::from_raw(ptr) };
+    epoch::retire(listed, guard);
 }

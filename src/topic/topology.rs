@@ -176,7 +176,7 @@ impl Topology {
             if self.places.get(id).is_some_and(|place| place.is_bare()) {
                 if let Some(place) = self.places.remove(id) {
                     // A publisher may have loaded a route to it: its memory ends after the epoch.
-                    epoch::retire(Box::new(place.node), &epoch::pin());
+                    epoch::retire(place.node, &epoch::pin());
                 }
             }
         }

@@ -272,8 +272,8 @@ impl<R: Run> Worker<R> {
     }
 
     /// Work that has nothing to do for now: looks for a little while whether something comes, unless
-    /// something else waits. Meanwhile the worker counts as searching, for it looks for other work too, and nobody is
-    /// woken in its place. The work comes back if there is something to do.
+    /// something else waits. Meanwhile the worker counts as searching, for it looks for other work too, and
+    /// nobody is woken in its place. The work comes back if there is something to do.
     fn linger(&mut self, idle: R) -> Option<R> {
         let lingers = self.crew.wait.lingers;
         if lingers == 0 || self.is_other_work_waiting() || !self.crew.idle.start_search() {

@@ -167,3 +167,31 @@ fn send(publisher: u64, mut sender: Box<dyn Publisher>, told: &mpsc::Receiver<Ra
         sender.publish_all(Items::new(publisher, numbers));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::Kind;
+    use crate::peers;
+
+    #[test]
+    fn everybody_delivers_everything_in_order() {
+        let aggregate = Wiring {
+            topics: 3,
+            is_aggregate: true,
+            ..Wiring::one_topic(1, 1)
+        };
+        // What is between processes does not run reliably: see its file.
+        for peer in peers::all().filter(|peer| peer.how().kind != Kind::Shared) {
+            for wiring in [Wiring::one_topic(2, 2), aggregate] {
+                let ran = with_driver(peer, wiring, |driver| {
+                    driver.run(3)?;
+                    driver.run(99)
+                });
+                let ran = ran.expect("no fault");
+                let sent = 99 * wiring.publishers * wiring.subscribers;
+                assert_eq!(ran.deliveries + ran.lost, sent as u64, "{}", peer.name());
+            }
+        }
+    }
+}

@@ -65,6 +65,9 @@ impl fmt::Display for Plan {
     }
 }
 
+/// What the machine can do, for every run.
+pub(crate) use machine::SHAPE as MACHINE;
+
 /// All there are, in the order of the report.
 pub(crate) fn all() -> impl Iterator<Item = &'static Shape> {
     let families = [

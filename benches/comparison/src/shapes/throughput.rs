@@ -75,11 +75,15 @@ struct Contender {
 
 fn measure(shape: &Shape, context: &Context) -> Result<Vec<Line>, Fault> {
     let wiring = wiring(shape.name);
-    let mut contenders = Vec::new();
+    let (mut contenders, mut left_out) = (Vec::new(), Vec::new());
     for peer in &context.peers {
-        if peer.declines(&wiring).is_none() {
-            contenders.push(calibrate(*peer, wiring, context.plan)?);
+        match peer.declines(&wiring) {
+            None => contenders.push(calibrate(*peer, wiring, context.plan)?),
+            Some(why) => left_out.push(format!("{} ({why})", peer.name())),
         }
+    }
+    if !left_out.is_empty() {
+        println!("\nnot in {}: {}", shape.name, left_out.join(", "));
     }
     in_rounds(
         &mut contenders,
