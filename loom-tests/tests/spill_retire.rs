@@ -1,10 +1,12 @@
-//! The rings behind the first one are given back at rest while producers need some again: nothing is lost, and
-//! no producer looks at a ring that was freed. What is retired is really dropped as soon as the epoch may.
+//! The rings behind the first one are given back at rest while producers need some again: nothing is lost,
+//! and no producer looks at a ring that was freed. What is retired is dropped as soon as the epoch may.
 //!
-//! Mutants: rings freed at once; the word moved on to the first ring whatever was claimed since, or under the
-//! same generation; rings taken out before it has, or with a new one in front of them; a new ring put in front
-//! without a look whether the word is still the same; a claim that does not acquire; `install`, or one of the
-//! loads, Relaxed, or without the fence; want of a place in a new ring taken for want of room.
+//! Mutants: rings freed at once; the word moved on to the first ring whatever was claimed since, or under
+//! the same generation; rings taken out before it has, or with a new one in front of them, or without
+//! Release; a new ring put in front without a look whether the word is still the same; a claim that does
+//! not acquire; `install`, or one of the loads, Relaxed; the current ring loaded without the fence; a push
+//! refused though there is no limit, since another one was quicker. (Nothing depends on the order of the
+//! move back to the first ring: a claim after it acquires the last one before it all the same.)
 #![cfg(loom)]
 
 use loom::sync::Arc;

@@ -67,7 +67,8 @@ pub(super) struct Grown {
     slots: Slots,
     /// The one before it, or what hung on this place when it was made; it is freed with this one.
     previous: *mut Grown,
-    /// Looked at by whoever comes here, while only a pin keeps it alive.
+    /// Looked at by whoever comes here, for models: who comes by a pointer that was not acquired, or that no
+    /// pin keeps alive, is reported.
     canary: Canary,
 }
 
@@ -118,9 +119,9 @@ impl Behind {
     /// The ring of `seen`, which spills. `None`: `seen` is old.
     #[inline(always)]
     pub(super) fn current<'p>(&self, seen: Tail, _: &'p impl Pinned) -> Option<&'p Slots> {
-        // Acquire, for the word, which was loaded Relaxed: pairs with the Release of the claim that moved on to
-        // this ring. Otherwise what is loaded here could be as old as the pin, and of the same generation a turn
-        // ago.
+        // Acquire, for the word, which was loaded Relaxed: pairs with the Release of the claim that moved on
+        // to this ring. Otherwise what is loaded here could be as old as the pin, and of the same generation
+        // a turn ago.
         fence(Ordering::Acquire);
         // Acquire: pairs with the Release in `install`.
         let newest = self.newest.load(Ordering::Acquire);
@@ -191,6 +192,7 @@ impl Behind {
         let mut grown = self.newest.load(Ordering::Acquire).cast_const();
         // SAFETY: they are taken out by the consumer only, who is the caller
         while let Some(found) = unsafe { grown.as_ref() } {
+            found.canary.read();
             if found.generation == wanted {
                 return Some(grown);
             }
@@ -207,13 +209,14 @@ impl Behind {
         loop {
             // SAFETY: they are taken out by the consumer only, who is the caller
             let grown = unsafe { newest.as_ref() }?;
+            grown.canary.read();
             // What was there before the word moved on is of the generation before, or of this one, if nobody
             // has come to use it. All else was put in front since, and is in use, or will be.
             if grown.generation != generation && grown.generation.next() != generation {
                 return None;
             }
-            // Release: that the word has moved on is visible to whoever sees it gone. Acquire is for a failure
-            // only: as above. Who was quicker may have put one there that nobody will use.
+            // Release: that the word has moved on is visible to whoever sees it gone. Acquire is for a
+            // failure only: as above. Who was quicker may have put one there that nobody will use.
             match self.newest.compare_exchange(
                 newest,
                 ptr::null_mut(),

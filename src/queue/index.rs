@@ -221,8 +221,9 @@ impl TailWord {
             return None;
         }
         let next = Tail(seen.moved_on() & !SPILLING);
-        // AcqRel: Acquire, so that the claims that moved on, and what they installed, are behind us;
-        // Release keeps the chain of this word.
+        // AcqRel, as for all of them. Nothing depends on it: the consumer has acquired all that it consumed,
+        // which is everything, and a claim after this one acquires the last one before, since a
+        // read-modify-write does not break the chain of a Release.
         self.0
             .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
