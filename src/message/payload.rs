@@ -181,7 +181,10 @@ impl Erased {
     /// The payload, if it is a `T`.
     #[inline]
     pub(super) fn get<T: 'static>(&self) -> Option<&T> {
-        if (self.header().vtable.payload_type)() != TypeId::of::<T>() {
+        let payload_type = self.header().vtable.payload_type;
+        // One type's function may have several addresses, so that is only the short way to say yes.
+        let is_same = payload_type as usize == TypeId::of::<T> as fn() -> TypeId as usize;
+        if !is_same && payload_type() != TypeId::of::<T>() {
             return None;
         }
         // SAFETY: the vtable is that of the type in `new`, which is T; what `self` owns keeps it alive; the

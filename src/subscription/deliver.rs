@@ -102,6 +102,7 @@ pub(super) fn gap_before(consumer: &mut Consumer, duty: &Duty) -> Option<Gap> {
 }
 
 /// Hands one over to the handler; without one it is discarded.
+#[inline]
 pub(super) fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
     match parcel {
         Parcel::Message(message) => {
@@ -141,10 +142,15 @@ pub(super) fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
 }
 
 /// Applies the closure filter, if that is to be done here.
+#[inline]
 pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) -> bool {
     if !duty.filters_itself || consumer.is_discarding() || message.info().is_control() {
         return true;
     }
+    passes_closure(consumer, duty, message)
+}
+
+fn passes_closure(consumer: &Consumer, duty: &Subscriber, message: &Message) -> bool {
     let Some(filter) = consumer
         .hooks
         .as_ref()
@@ -165,6 +171,7 @@ pub(super) fn passes(consumer: &Consumer, duty: &Subscriber, message: &Message) 
     passes
 }
 
+#[inline]
 fn hand_over(consumer: &mut Consumer, duty: &Duty, message: Message) {
     if consumer.is_discarding() {
         duty.mailbox.seldom().discarded.add_alone(1);
@@ -188,6 +195,7 @@ fn hand_over(consumer: &mut Consumer, duty: &Duty, message: Message) {
     }
 }
 
+#[inline]
 fn call_each(consumer: &mut Consumer, duty: &Duty, message: Message) {
     let Handler::Each(call) = &mut consumer.handler else {
         return;

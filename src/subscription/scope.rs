@@ -12,6 +12,8 @@ sync::thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     static DRAINING: Cell<bool> = const { Cell::new(false) };
     static PENDING: Pending = const { Pending(RefCell::new(VecDeque::new())) };
+    /// Whether there is something in `PENDING`: asked after each message, and cheaper to ask than that.
+    static IS_PENDING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// How many runs of inline subscriptions a thread makes in a row. The pool goes on with what is left then:
@@ -76,6 +78,7 @@ pub(crate) fn push_inline(duty: Duty) {
     let _ = PENDING.try_with(|pending| {
         if let (Ok(mut pending), Some(duty)) = (pending.0.try_borrow_mut(), duty.take()) {
             pending.push_back(duty);
+            let _ = IS_PENDING.try_with(|is_pending| is_pending.set(true));
         }
     });
     if let Some(duty) = duty {
@@ -88,10 +91,8 @@ pub(crate) fn push_inline(duty: Duty) {
 /// somebody further up does just that: then it is left to them.
 #[inline]
 pub(crate) fn run_pending() {
-    let idle = PENDING
-        .try_with(|pending| pending.0.borrow().is_empty())
-        .unwrap_or(true);
-    if !idle && !in_user_code() {
+    let is_pending = IS_PENDING.try_with(Cell::get).unwrap_or(false);
+    if is_pending && !in_user_code() {
         drain();
     }
 }
@@ -113,6 +114,7 @@ fn drain() {
             duty.submit_to_pool();
         }
     }
+    let _ = IS_PENDING.try_with(|is_pending| is_pending.set(false));
     let _ = DRAINING.try_with(|draining| draining.set(false));
 }
 

@@ -25,7 +25,6 @@ impl Item {
         }
     }
 
-    #[allow(dead_code, reason = "for the shapes that take times")]
     pub(crate) fn stamped(publisher: u64, number: u64, stamp: u64) -> Self {
         Self {
             stamp,

@@ -34,7 +34,10 @@ const LINES: usize = 512;
 struct Apart(AtomicU64);
 
 /// Shape and peer of the lines.
-const SHAPE: &str = "machine";
+pub(crate) const SHAPE: &str = "machine";
+
+/// Metric and unit of [`line_round_trip_now`].
+pub(crate) const LINE_ROUND_TRIP: (&str, &str) = ("line round trip", "ns");
 
 const READ_MODIFY_WRITE: &str = "read-modify-write";
 const REMOTE_FREE: &str = "allocate, free remotely";
@@ -60,7 +63,7 @@ const ON_ONE_CORE: [(&str, Measure); 5] = [
 /// the way at once; a block allocated here while the other core frees those before it; what waking a parked thread
 /// costs who wakes it, and how long it takes until that runs.
 const ON_TWO_CORES: [&str; 5] = [
-    "line round trip",
+    LINE_ROUND_TRIP.0,
     LINE_STREAMED,
     REMOTE_FREE,
     "unpark, call",
@@ -79,6 +82,18 @@ pub(crate) fn measure(quick: bool) -> Vec<Line> {
     lines
         .filter_map(|(name, nanos)| Line::of(SHAPE, SHAPE, (name, "ns"), &nanos))
         .collect()
+}
+
+/// How far apart two cores are at the moment, in nanoseconds that a line takes to and fro, if there are two. Virtual
+/// ones move: for lines beside those that were measured meanwhile.
+pub(crate) fn line_round_trip_now() -> Option<f64> {
+    let cores = core_affinity::get_core_ids()?;
+    let (first, second) = (*cores.first()?, *cores.get(1)?);
+    let measured = thread::spawn(move || {
+        core_affinity::set_for_current(first);
+        line_round_trip(second, 2_000)
+    });
+    measured.join().ok()
 }
 
 /// What share of what the machine could do a line is: if nothing had to be done for a fresh message to a consumer
@@ -143,7 +158,7 @@ fn on_two_cores(second: CoreId) -> [f64; 5] {
     let (call, run) = unpark(second);
     let streamed = line_streamed(second);
     [
-        line_round_trip(second),
+        line_round_trip(second, 10_000),
         streamed,
         remote_free(second),
         call,
@@ -182,26 +197,25 @@ fn thread_switch(core: CoreId) -> f64 {
 }
 
 /// One line that two cores write in turn.
-fn line_round_trip(second: CoreId) -> f64 {
-    const TIMES: u64 = 10_000;
+fn line_round_trip(second: CoreId, times: u64) -> f64 {
     let line = Apart::default();
     let begin = Barrier::new(2);
     thread::scope(|scope| {
         scope.spawn(|| {
             core_affinity::set_for_current(second);
             begin.wait();
-            for turn in 0..TIMES {
+            for turn in 0..times {
                 wait_for(&line, 2 * turn + 1);
                 line.0.store(2 * turn + 2, Ordering::Release);
             }
         });
         begin.wait();
         let start = Instant::now();
-        for turn in 0..TIMES {
+        for turn in 0..times {
             line.0.store(2 * turn + 1, Ordering::Release);
             wait_for(&line, 2 * turn + 2);
         }
-        start.elapsed().as_nanos() as f64 / TIMES as f64
+        start.elapsed().as_nanos() as f64 / times as f64
     })
 }
 

@@ -1,13 +1,15 @@
 //! Nothing may hang: what takes too long ends the process, with a word on what it was.
 
 use std::sync::{Mutex, Once};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// More than a run may take, that of a starving rival included.
-const LIMIT: Duration = Duration::from_secs(60);
+/// How often it looks, and how many looks a run may take, that of a starving rival included: a minute of the
+/// process's own time, since somebody may stop it for a while.
+const PAUSE: Duration = Duration::from_millis(500);
+const LOOKS: usize = 120;
 
 static STARTED: Once = Once::new();
-static WATCHED: Mutex<Option<(String, Instant)>> = Mutex::new(None);
+static WATCHED: Mutex<Option<(String, usize)>> = Mutex::new(None);
 
 /// Ends the watch when it is dropped.
 #[derive(Debug)]
@@ -19,22 +21,23 @@ pub(crate) fn watch(what: String) -> Watch {
     STARTED.call_once(|| {
         std::thread::spawn(|| {
             loop {
-                std::thread::sleep(Duration::from_millis(500));
+                std::thread::sleep(PAUSE);
                 check();
             }
         });
     });
-    *WATCHED.lock().expect("no panic") = Some((what, Instant::now() + LIMIT));
+    *WATCHED.lock().expect("no panic") = Some((what, LOOKS));
     Watch(())
 }
 
 fn check() {
-    let watched = WATCHED.lock().expect("no panic");
-    if let Some((what, deadline)) = &*watched {
-        if Instant::now() > *deadline {
-            eprintln!("comparison: {what} hangs: {LIMIT:?} are over");
+    let mut watched = WATCHED.lock().expect("no panic");
+    if let Some((what, left)) = &mut *watched {
+        if *left == 0 {
+            eprintln!("comparison: {what} hangs");
             std::process::exit(1);
         }
+        *left -= 1;
     }
 }
 

@@ -40,7 +40,6 @@ pub(crate) struct Context {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     /// In a hurry.
-    #[allow(dead_code, reason = "for the shapes that take times")]
     pub(crate) is_quick: bool,
     /// How often each contender has its turn.
     pub(crate) rounds: usize,
@@ -50,7 +49,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(is_quick: bool) -> Self {
-        let (rounds, run) = if is_quick { (3, 30) } else { (5, 150) };
+        let (rounds, run) = if is_quick { (3, 25) } else { (5, 150) };
         Self {
             is_quick,
             rounds,

@@ -4,6 +4,7 @@
 use super::{Context, Plan, Shape};
 use crate::contest::in_rounds;
 use crate::driver::{Driver, Ran, with_driver};
+use crate::limits;
 use crate::line::Line;
 use crate::peer::{Fault, Peer, Wiring};
 use std::time::Duration;
@@ -85,10 +86,12 @@ fn measure(shape: &Shape, context: &Context) -> Result<Vec<Line>, Fault> {
     if !left_out.is_empty() {
         println!("\nnot in {}: {}", shape.name, left_out.join(", "));
     }
+    let mut trips = Vec::new();
     in_rounds(
         &mut contenders,
         |contender| contender.rounds,
         |contender| {
+            trips.extend(limits::line_round_trip_now());
             let ran = with_driver(contender.peer, wiring, |driver| {
                 let unit = driver.unit();
                 driver.run(whole(contender.count / 16, unit))?;
@@ -98,10 +101,9 @@ fn measure(shape: &Shape, context: &Context) -> Result<Vec<Line>, Fault> {
             Ok(())
         },
     )?;
-    Ok(contenders
-        .iter()
-        .flat_map(|contender| lines(shape.name, contender))
-        .collect())
+    let machine = Line::of(shape.name, limits::SHAPE, limits::LINE_ROUND_TRIP, &trips);
+    let lines = contenders.iter().flat_map(|it| lines(shape.name, it));
+    Ok(lines.chain(machine).collect())
 }
 
 /// Units that are about `count`, and at least one.
