@@ -3,8 +3,8 @@
 //! other.
 //!
 //! Mutants: a spilled item is taken though its turn has not come, a position that is claimed and not
-//! written is passed over, one is refused by a limit that another has raised meanwhile. (A slot written Relaxed is not seen here: in models every pin is a fence.
-//! `ring_fifo_final` sees it.)
+//! written is passed over, a publish is refused by a limit that another one has raised meanwhile. (A slot
+//! written Relaxed is not seen here: in models every pin is a fence. `ring_fifo_final` sees it.)
 #![cfg(loom)]
 
 use loom::sync::atomic::{AtomicBool, Ordering};

@@ -1,13 +1,13 @@
 //! The rings behind the first one are given back at rest while producers need some again: nothing is lost,
 //! and no producer looks at a ring that was freed. What is retired is dropped as soon as the epoch may.
 //!
-//! Mutants: rings freed at once; the word moved on to the first ring whatever was claimed since; rings taken out before it has, or with a new one in front of them, or without
-//! Release; a new ring put in front without a look whether the word is still the same; `install`,
-//! or one of the loads, Relaxed; the current ring loaded without the fence; a push refused though there is
-//! no limit, since another one was quicker. (Nothing here depends on the Acquire of a claim, since there is
-//! that fence; or on the order of the move back to the first ring: a claim after it acquires the last one
-//! before it all the same; or on its generation, which only lets the consumer tell a ring that was made too
-//! late from one that is in use.)
+//! Mutants: rings freed at once; the word moved on to the first ring whatever was claimed since; rings taken
+//! out before it has, or with a new one in front of them, or without Release; a new ring put in front without
+//! a look whether the word is still the same; `install`, or one of the loads, Relaxed; the current ring loaded
+//! without the fence; a push refused though there is no limit, since another one was quicker. (Nothing here
+//! depends on the Acquire of a claim, since there is that fence; or on the order of the move back to the first
+//! ring: a claim after it acquires the last one before it all the same; or on its generation, which only lets
+//! the consumer tell a ring that was made too late from one that is in use.)
 #![cfg(loom)]
 
 use loom::sync::Arc;
