@@ -213,6 +213,10 @@ pub(crate) mod hint {
     pub(crate) fn spin_loop() {
         ::loom::thread::yield_now();
     }
+
+    /// Models have no caches.
+    #[inline]
+    pub(crate) fn prefetch_for_write<T>(_: &T) {}
 }
 
 #[derive(Debug)]
