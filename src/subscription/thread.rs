@@ -18,9 +18,9 @@ use std::io;
 /// How often a thread that spins before it parks looks for messages, giving up its time slice in between.
 const LOOKS_BEFORE_PARK: u32 = 32;
 
-/// How often a thread that spins looks for messages before it gives up its time slice once: some microseconds.
-/// Where it has a core for itself that costs nothing; where several share one, each would else spin through
-/// its slice while the next one's message waits.
+/// How often a thread that spins looks for messages before it gives up its time slice once: some
+/// microseconds. Where it has a core for itself that costs nothing; where several share one, each would else
+/// spin through its slice while the next one's message waits.
 const LOOKS_BETWEEN_YIELDS: u32 = 256;
 
 /// How often a thread looks again at a message that is claimed but not written yet, before it sleeps.
