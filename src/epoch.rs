@@ -113,6 +113,20 @@ impl<T> EpochCell<T> {
     where
         T: Send + 'static,
     {
+        self.replace_between(value, guard, || (), || ());
+    }
+
+    /// The same, with something that is to be done right before, and something right after: nothing is
+    /// allocated or freed between them.
+    pub(crate) fn replace_between(
+        &self,
+        value: Option<T>,
+        guard: &Guard,
+        before: impl FnOnce(),
+        after: impl FnOnce(),
+    ) where
+        T: Send + 'static,
+    {
         let new = match value {
             Some(value) => Owned::new(Watched {
                 value,
@@ -121,9 +135,11 @@ impl<T> EpochCell<T> {
             .into_shared(guard),
             None => epoch::Shared::null(),
         };
+        before();
         // AcqRel: Release makes the new value visible to `load`; Acquire lets the destructor of the old one,
         // which may run on this thread, see what its maker wrote.
         let old = self.0.swap(new, Ordering::AcqRel, guard);
+        after();
         if !old.is_null() {
             // SAFETY: the swap took it out, so nobody can load it any more, and only we retire it
             unsafe { guard.defer_destroy(old) };

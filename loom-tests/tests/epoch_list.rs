@@ -1,8 +1,8 @@
 //! The list of a topic's subscribers is replaced while a publisher goes along it, and what was replaced is freed while
 //! he may still be at it: neither a list, nor a subscriber that is on it, goes away under a pin.
 //!
-//! Mutants: a list freed at once, the reference to a subscriber dropped at once, a list loaded Relaxed, a
-//! list published Relaxed, a list copied outside the lock.
+//! Mutants: a list freed at once, the reference to a subscriber dropped at once, a list copied
+//! outside the lock. One loaded or published Relaxed is for `list_summary`: the word publishes it, too.
 #![cfg(loom)]
 
 use loom_tests::{Note, Role, check, phased, race};

@@ -2,7 +2,8 @@
 //! word, where he publishes, and at the list, where a forward brings him. Who was offered a message after it
 //! came is offered the next one too; who was not offered one any more as it went is offered none later.
 //!
-//! Mutants: a word that follows the list when somebody comes, a word that precedes the list when somebody goes.
+//! Mutants: a word that follows the list when somebody comes, a word that precedes the list when somebody goes, a
+//! list published Relaxed, a list loaded Relaxed.
 #![cfg(loom)]
 
 use loom_tests::{Got, Note, notes, phased, race};

@@ -221,18 +221,11 @@ impl Core {
         total_order: bool,
         kind: Kind,
     ) -> Arc<Alive> {
-        let node = Arc::new(Node::new(
-            self.next_id(),
-            name,
-            total_order,
-            !self.config.declined.is_empty(),
-            kind,
-        ));
-        let alive = Arc::new(Alive {
-            node: Arc::clone(&node),
+        let id = self.next_id();
+        let declines = !self.config.declined.is_empty();
+        Arc::new_cyclic(|alive| Alive {
+            node: Arc::new(Node::new(id, name, total_order, declines, kind, alive)),
             core: Arc::clone(self),
-        });
-        node.set_alive(&alive);
-        alive
+        })
     }
 }

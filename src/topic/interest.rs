@@ -110,6 +110,12 @@ impl Glance {
         self.0 & OF_THE_TOPIC == 0
     }
 
+    /// True: there may be taps, or subscribers for which more than the type's number decides.
+    #[inline]
+    pub(super) fn is_rare(self) -> bool {
+        self.0 & RARE != 0
+    }
+
     /// True: nobody on the list wants messages of that type.
     #[inline]
     pub(super) fn is_nobody(self, info: &TypeInfo) -> bool {

@@ -44,7 +44,7 @@ use crate::message::{
 use crate::subscription::{Handled, Subscription, scope};
 use crate::sync::unmodelled::Arc;
 use aftermath::Aftermath;
-use node::Alive;
+use node::{Alive, Node};
 use publish::Special;
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -72,17 +72,21 @@ use std::time::{Duration, Instant};
 #[derive(Clone)]
 pub struct Topic {
     alive: Arc<Alive>,
+    /// The same one's, here too: publishers do not look at `alive`, whose count everybody writes who comes or
+    /// goes.
+    node: Arc<Node>,
 }
 
 impl Topic {
     pub(crate) fn new(alive: Arc<Alive>) -> Self {
-        Self { alive }
+        let node = Arc::clone(&alive.node);
+        Self { alive, node }
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.alive.node.name
+        &self.node.name
     }
 
     /// True for handles of the same topic.
@@ -94,7 +98,7 @@ impl Topic {
     /// True if it keeps one order of messages for all its subscriptions (D7).
     #[must_use]
     pub fn has_total_order(&self) -> bool {
-        self.alive.node.has_total_order()
+        self.node.has_total_order()
     }
 
     /// Publishes a payload under the type that it has by default, or a [`Message`] as it is. Every
@@ -110,11 +114,11 @@ impl Topic {
     /// else was offered the message all the same.
     pub fn publish<T: Send + Sync + 'static>(&self, payload: T) -> Result<Receipt, PublishError> {
         let info = info_of(&payload);
-        if let Some(receipt) = publish::publish_to_nobody(&self.alive.node, info) {
+        if let Some(receipt) = publish::publish_to_nobody(&self.node, info) {
             drop_payload(payload);
             return Ok(receipt);
         }
-        publish::publish_and_settle(&self.alive, into_message(payload))
+        publish::publish_and_settle(&self.node, &self.alive, into_message(payload))
     }
 
     /// Publishes as [`Topic::publish`] does, as a future for any runtime: where a mailbox asks to block
@@ -160,7 +164,7 @@ impl Topic {
         let mut payloads = UserIterator::new(payloads);
         while let Some(payload) = payloads.next() {
             let info = info_of(&payload);
-            if let Some(receipt) = publish::publish_to_nobody(&self.alive.node, info) {
+            if let Some(receipt) = publish::publish_to_nobody(&self.node, info) {
                 drop_payload(payload);
                 batch.total += receipt;
                 continue;
@@ -311,14 +315,14 @@ impl Topic {
         &self,
         message_type: &MessageType<T>,
     ) -> bool {
-        publish::has_subscribers_for(&self.alive.node, message_type.info())
+        publish::has_subscribers_for(&self.node, message_type.info())
     }
 
     /// The same for payloads of type `T` under the type that they have by default.
     #[must_use]
     pub fn has_subscribers_for_payload<T: Send + Sync + 'static>(&self) -> bool {
         debug_assert_ne!(TypeId::of::<T>(), TypeId::of::<Message>());
-        publish::has_subscribers_for(&self.alive.node, default_type::<T>())
+        publish::has_subscribers_for(&self.node, default_type::<T>())
     }
 
     /// Begins a subscription. Nothing happens before the builder's last call.
@@ -355,7 +359,7 @@ impl Topic {
         if self.alive.core.is_shut_down() {
             return Err(ForwardError::ShutDown);
         }
-        if self.alive.node.is_closed() || other.alive.node.is_closed() {
+        if self.node.is_closed() || other.node.is_closed() {
             return Err(ForwardError::TopicClosed);
         }
         Ok(Forward::new(&self.alive, &other.alive))
@@ -380,7 +384,7 @@ impl Topic {
     /// True: it is closed for good. False may be old news.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.alive.node.is_closed()
+        self.node.is_closed()
     }
 
     /// Its figures and those of its subscriptions, as of now. Stops nothing.

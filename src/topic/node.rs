@@ -17,7 +17,7 @@ use crate::subscription::place::{OfTopic, Places};
 use crate::subscription::scope;
 use crate::subscription::state::{Duty, Home, Subscriber};
 use crate::subscription::types::Change;
-use crate::sync::unmodelled::{Arc, OnceLock, Weak};
+use crate::sync::unmodelled::{Arc, Weak};
 use crate::sync::{Mutex, contain};
 use crate::worker::Pool;
 
@@ -35,13 +35,13 @@ pub(crate) struct Node {
     pub(super) published: Counter,
     /// Held for the offers of a publish, on topics with total order (D7).
     pub(super) sequencer: Option<Box<Mutex<()>>>,
-    kind: Kind,
-    /// Held for every change of the list.
-    control: Mutex<()>,
-    pub(super) ended: Mutex<Ended>,
     pub(super) id: u64,
     pub(super) name: Arc<str>,
-    alive: OnceLock<Weak<Alive>>,
+    alive: Weak<Alive>,
+    kind: Kind,
+    /// Held for every change of the list. From here on it is what those write who come or go.
+    control: Mutex<()>,
+    pub(super) ended: Mutex<Ended>,
 }
 
 /// What a topic is found by.
@@ -110,6 +110,7 @@ impl Node {
         total_order: bool,
         declines: bool,
         kind: Kind,
+        alive: &Weak<Alive>,
     ) -> Self {
         Self {
             interest: Interest::new(total_order || declines),
@@ -117,22 +118,17 @@ impl Node {
             route: EpochCell::null(),
             published: Counter::default(),
             sequencer: total_order.then(|| Box::new(Mutex::new(()))),
+            id,
+            name,
+            alive: Weak::clone(alive),
             kind,
             control: Mutex::new(()),
             ended: Mutex::new(Ended::new()),
-            id,
-            name,
-            alive: OnceLock::new(),
         }
     }
 
-    pub(super) fn set_alive(&self, alive: &Arc<Alive>) {
-        let first = self.alive.set(Arc::downgrade(alive)).is_ok();
-        debug_assert!(first);
-    }
-
     pub(super) fn alive(&self) -> Option<Arc<Alive>> {
-        self.alive.get().and_then(Weak::upgrade)
+        self.alive.upgrade()
     }
 
     #[inline]
@@ -148,9 +144,10 @@ impl Node {
     fn relist(&self, next: Option<Listing>, guard: &Guard) {
         let next = next.filter(|next| !next.is_empty());
         let summary = Glance::of(next.as_ref());
-        self.interest.widen(summary);
-        self.listing.replace(next, guard);
-        self.interest.settle(summary);
+        // One after the other: publishers take the line of all three away again and again.
+        let before = || self.interest.widen(summary);
+        let after = || self.interest.settle(summary);
+        self.listing.replace_between(next, guard, before, after);
     }
 
     /// Lists a subscriber. False if the topic is closed.

@@ -70,6 +70,7 @@ impl Offers<'_, '_> {
             match list {
                 List::Empty => {}
                 List::Single(entry) => self.offer_one(*entry, node, guard),
+                List::Pair(entries) => self.offer_to(entries, node, guard),
                 List::One(chunk) => self.offer_to(chunk, node, guard),
                 List::Many(chunks) => {
                     for chunk in &**chunks {

@@ -41,16 +41,7 @@ impl Special<'_> {
 }
 
 /// Whether a publish on that topic is legal at all.
-#[inline]
 pub(super) fn admit(alive: &Alive, message: Message) -> Result<Message, PublishError> {
-    if alive.node.interest.glance().is_plain() && !message.info().is_control() {
-        return Ok(message);
-    }
-    admit_or_not(alive, message)
-}
-
-#[cold]
-fn admit_or_not(alive: &Alive, message: Message) -> Result<Message, PublishError> {
     if message.info().is_control() {
         return Err(PublishError::ControlType(message));
     }
@@ -88,20 +79,27 @@ pub(super) fn publish_to_nobody(node: &Node, info: &TypeInfo) -> Option<Receipt>
 }
 
 /// Publishes one message, and does all that follows from it.
-pub(super) fn publish_and_settle(alive: &Alive, message: Message) -> Result<Receipt, PublishError> {
-    let message = admit(alive, message)?;
+/// `node` is the topic's, which is `alive`.
+pub(super) fn publish_and_settle(
+    node: &Node,
+    alive: &Alive,
+    mut message: Message,
+) -> Result<Receipt, PublishError> {
+    if !node.interest.glance().is_plain() || message.info().is_control() {
+        message = admit(alive, message)?;
+    }
     let mut after = Aftermath::default();
     let mut receipt = Receipt::default();
-    alive.node.published.add(1);
+    node.published.add(1);
     let special = &mut Special::Nobody;
-    match offer_plainly(&alive.node, message, special, &mut receipt, &mut after) {
+    match offer_plainly(node, message, special, &mut receipt, &mut after) {
         None if after.is_nothing() => {
             // Neither does anything wait to be run on this thread because of it.
             after.forget();
             return Ok(receipt);
         }
         None => {}
-        Some(message) => offer_at_length(&alive.node, message, special, &mut receipt, &mut after),
+        Some(message) => offer_at_length(node, message, special, &mut receipt, &mut after),
     }
     after.settle(&mut receipt);
     after.outcome(receipt)
@@ -134,6 +132,10 @@ fn offer_plainly(
     receipt: &mut Receipt,
     after: &mut Aftermath,
 ) -> Option<Message> {
+    if node.interest.glance().is_rare() {
+        // No need to pin for that.
+        return Some(message);
+    }
     let guard = epoch::pin();
     match step(node, &guard) {
         Step::Nowhere => {

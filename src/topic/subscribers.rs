@@ -65,12 +65,13 @@ impl Entry {
 }
 
 /// A chunked list. Copies share their chunks, and the table of them, if there are several. Most topics have
-/// one subscriber, which stands in the listing itself.
+/// one subscriber, which stands in the listing itself, and two find room there as well.
 #[derive(Debug, Clone, Default)]
 pub(super) enum List {
     #[default]
     Empty,
     Single(Entry),
+    Pair([Entry; 2]),
     One(Chunk),
     Many(Arc<[Chunk]>),
 }
@@ -85,6 +86,7 @@ impl List {
         match self {
             Self::Empty => (&[], &[]),
             Self::Single(entry) => (std::slice::from_ref(entry), &[]),
+            Self::Pair(entries) => (entries, &[]),
             Self::One(chunk) => (chunk, &[]),
             Self::Many(chunks) => (&chunks[0], &chunks[1..]),
         }
@@ -102,6 +104,7 @@ impl List {
         match self {
             Self::Empty => 0,
             Self::Single(_) => 1,
+            Self::Pair(_) => 2,
             Self::One(chunk) => chunk.len(),
             Self::Many(chunks) => (chunks.len() - 1) * CHUNK + chunks[chunks.len() - 1].len(),
         }
@@ -132,7 +135,8 @@ impl List {
         entry.get().place.set(self.len() as u64);
         match self {
             Self::Empty => Self::Single(entry),
-            Self::Single(first) => Self::One([*first, entry].into()),
+            Self::Single(first) => Self::Pair([*first, entry]),
+            Self::Pair([first, second]) => Self::One([*first, *second, entry].into()),
             Self::One(chunk) if chunk.len() < CHUNK => Self::One(with_one(chunk, entry)),
             Self::One(chunk) => Self::Many([Arc::clone(chunk), [entry].into()].into()),
             Self::Many(chunks) => {
@@ -158,7 +162,12 @@ impl List {
         }
         match self {
             Self::Empty | Self::Single(_) => Self::Empty,
-            Self::One(chunk) if last == 1 => Self::Single(chunk[1 - index]),
+            Self::Pair(entries) => Self::Single(entries[1 - index]),
+            Self::One(chunk) if last == 2 => Self::Pair(match index {
+                0 => [moved, chunk[1]],
+                1 => [chunk[0], moved],
+                _ => [chunk[0], chunk[1]],
+            }),
             Self::One(chunk) => Self::One(replaced(&chunk[..last], index, moved)),
             Self::Many(chunks) => {
                 let (end, full) = chunks.split_last().expect("there are several");

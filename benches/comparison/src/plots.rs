@@ -4,6 +4,7 @@ mod chart;
 
 use crate::line::Line;
 use crate::peer::Fault;
+use crate::shapes;
 use chart::{Along, Bar, Bars, Curve, Curves, Range};
 use std::path::Path;
 
@@ -23,10 +24,6 @@ const GROWTH: &str = "growth-";
 pub(crate) fn draw(lines: &[Line], folder: &Path) -> Result<(), Fault> {
     std::fs::create_dir_all(folder)?;
     let throughput = throughput(lines);
-    for chart in &throughput {
-        let file = format!("throughput-{}.svg", file_name(&chart.title));
-        chart::draw_bars(&folder.join(file), std::slice::from_ref(chart), 1)?;
-    }
     if !throughput.is_empty() {
         chart::draw_bars(&folder.join("throughput.svg"), &throughput, 2)?;
     }
@@ -39,7 +36,7 @@ pub(crate) fn draw(lines: &[Line], folder: &Path) -> Result<(), Fault> {
 }
 
 /// The shapes that some lines are of, in their order.
-fn shapes<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<&'a str> {
+fn shapes_of<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<&'a str> {
     let mut shapes: Vec<&str> = Vec::new();
     for line in lines {
         if !shapes.contains(&line.shape.as_str()) {
@@ -64,7 +61,7 @@ fn range(line: &Line) -> Range {
 fn throughput(lines: &[Line]) -> Vec<Bars> {
     let counted = || lines.iter().filter(|line| line.metric == DELIVERIES);
     let chart = |shape: &str| Bars {
-        title: format!("{shape}: million deliveries a second"),
+        title: format!("{shape}, million deliveries a second"),
         bars: counted()
             .filter(|line| line.shape == shape)
             .map(|line| Bar {
@@ -78,7 +75,7 @@ fn throughput(lines: &[Line]) -> Vec<Bars> {
             })
             .collect(),
     };
-    shapes(counted()).into_iter().map(chart).collect()
+    shapes_of(counted()).into_iter().map(chart).collect()
 }
 
 /// Whether that peer says how much it lost there.
@@ -95,7 +92,7 @@ fn latency(lines: &[Line]) -> Vec<Curves> {
     let chart = |shape: &str| {
         let of_shape = || late().filter(|line| line.shape == shape);
         Curves {
-            title: shape.to_owned(),
+            title: about(shape).to_owned(),
             along: Along::Names(&PERCENTILES),
             up: "microseconds",
             curves: curves(of_shape(), |line| {
@@ -109,7 +106,7 @@ fn latency(lines: &[Line]) -> Vec<Curves> {
         let of_shape = late().filter(|line| line.shape == *shape);
         of_shape.map(|line| &line.metric).any(|it| it == "p99.9")
     };
-    shapes(late())
+    shapes_of(late())
         .into_iter()
         .filter(is_full)
         .map(chart)
@@ -157,7 +154,7 @@ fn growth(lines: &[Line]) -> Vec<Curves> {
             }),
         }
     };
-    shapes(grown()).into_iter().map(chart).collect()
+    shapes_of(grown()).into_iter().map(chart).collect()
 }
 
 fn unit_of(what: &str) -> &'static str {
@@ -166,10 +163,10 @@ fn unit_of(what: &str) -> &'static str {
     found.copied().unwrap_or("")
 }
 
-fn file_name(title: &str) -> String {
-    let shape = title.split(": ").next().unwrap_or(title);
-    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    shape.to_lowercase().chars().map(legal).collect()
+/// What the shape is about, if it is one of ours.
+fn about(shape: &str) -> &str {
+    let known = shapes::all().find(|known| known.name == shape);
+    known.map_or(shape, |known| known.about)
 }
 
 #[cfg(test)]
@@ -194,6 +191,6 @@ mod tests {
         draw(&lines, &folder).expect("pictures");
         let files = std::fs::read_dir(&folder).expect("a folder").count();
         std::fs::remove_dir_all(&folder).expect("a folder of ours");
-        assert_eq!(files, 4, "1:8 alone and with all others, latency, growth");
+        assert_eq!(files, 3, "throughput, latency, growth");
     }
 }
