@@ -294,6 +294,7 @@ impl<R: Reclaim> MailboxOf<R> {
             }
             Push::Full(item) => {
                 assert_eq!(item.tag(), (producer, sequence));
+                assert!(self.limit < u64::MAX, "full without a limit");
                 Offer::Full
             }
             Push::Closed(item) => {

@@ -3,8 +3,8 @@
 //! other.
 //!
 //! Mutants: a spilled item is taken though its turn has not come, a position that is claimed and not
-//! written is passed over. (A slot written Relaxed is not seen here: in models every pin is a fence.
-//! `ring_fifo_final` sees it.)
+//! written is passed over, a publish is refused by a limit that another one has raised meanwhile. (A slot
+//! written Relaxed is not seen here: in models every pin is a fence. `ring_fifo_final` sees it.)
 #![cfg(loom)]
 
 use loom::sync::atomic::{AtomicBool, Ordering};
@@ -121,7 +121,7 @@ fn two_publish_what_lives_behind_the_ring() {
 
 #[test]
 fn the_second_after_it_has_heard_from_the_first() {
-    phased("d2_fifo_through_forwards, heard from", 1_000, || {
+    phased("d2_fifo_through_forwards, heard from", 720, || {
         let scene = Scene::new();
         let executor = Arc::new(ManualExecutor::new());
         let journal = Journal::<Vec<Got>>::new();

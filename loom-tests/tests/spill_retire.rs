@@ -1,10 +1,13 @@
-//! The rings behind the first one are given back at rest while producers need some again: nothing is lost, and
-//! no producer looks at a ring that was freed. What is retired is really dropped as soon as the epoch may.
+//! The rings behind the first one are given back at rest while producers need some again: nothing is lost,
+//! and no producer looks at a ring that was freed. What is retired is dropped as soon as the epoch may.
 //!
-//! Mutants: rings freed at once; the word moved on to the first ring whatever was claimed since, or under the
-//! same generation; rings taken out before it has, or with a new one in front of them; a new ring put in front
-//! without a look whether the word is still the same; a claim that does not acquire; `install`, or one of the
-//! loads, Relaxed.
+//! Mutants: rings freed at once; the word moved on to the first ring whatever was claimed since; rings taken
+//! out before it has, or with a new one in front of them, or without Release; a new ring put in front without
+//! a look whether the word is still the same; `install`, or one of the loads, Relaxed; the current ring loaded
+//! without the fence; a push refused though there is no limit, since another one was quicker. (Nothing here
+//! depends on the Acquire of a claim, since there is that fence; or on the order of the move back to the first
+//! ring: a claim after it acquires the last one before it all the same; or on its generation, which only lets
+//! the consumer tell a ring that was made too late from one that is in use.)
 #![cfg(loom)]
 
 use loom::sync::Arc;
@@ -120,4 +123,28 @@ fn one_producer_that_was_pinned_before() {
             runs: 1,
         },
     );
+}
+
+/// What it sees of the rings may be as old as its pin, and the generations have gone around since.
+#[test]
+fn one_producer_that_was_pinned_a_turn_ago() {
+    check("spill_retire, a turn ago", 50_000, || {
+        // Only what the producer sees in the end is of interest.
+        loom::stop_exploring();
+        let mailbox = Arc::new(Mailbox::new(1, u64::MAX));
+        let mut first = mailbox.offer_from(0, 0..2);
+        let producer = {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || mailbox.offer_from(1, 0..1))
+        };
+        mailbox.run_if_due(4);
+        first.extend(mailbox.offer_from(0, 2..4));
+        mailbox.run_if_due(4);
+        first.extend(mailbox.offer_from(0, 4..6));
+        mailbox.run_if_due(1);
+        loom::explore();
+        let second = producer.join().unwrap();
+        loom::stop_exploring();
+        mailbox.finish(&[first, second], false);
+    });
 }

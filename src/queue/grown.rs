@@ -18,9 +18,9 @@
 )]
 
 use super::Pinned;
-use super::index::{Generation, Tail};
+use super::index::{Generation, TURN, Tail};
 use crate::sync::Canary;
-use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicPtr, Ordering, fence};
 use std::ptr;
 
 /// How many times as large the next ring is.
@@ -28,7 +28,13 @@ const GROWTH: usize = if cfg!(loom) { 2 } else { 4 };
 
 /// No ring is larger than this. A mailbox that needs more has no room, whatever its limit is: this would be
 /// some 270 million messages.
-pub(super) const MOST_SLOTS: usize = 1 << 28;
+pub(crate) const MOST_SLOTS: usize = if cfg!(loom) { 4 } else { 1 << 28 };
+
+/// So many rings there are behind the first one before the consumer comes, at most: if that one has one slot.
+const MOST_RINGS: u32 = MOST_SLOTS.ilog2().div_ceil(GROWTH.ilog2());
+
+// Besides them, one that is about to be taken out, and the first one have a generation.
+const _: () = assert!(MOST_RINGS + 2 <= TURN as u32, "rings are told apart");
 
 /// What positions go around in: position n is in slot n modulo their number, a power of two. Null is not
 /// written yet.
@@ -61,7 +67,8 @@ pub(super) struct Grown {
     slots: Slots,
     /// The one before it, or what hung on this place when it was made; it is freed with this one.
     previous: *mut Grown,
-    /// Looked at by whoever comes here, while only a pin keeps it alive.
+    /// Looked at by whoever comes here, for models: who comes by a pointer that was not acquired, or that no
+    /// pin keeps alive, is reported.
     canary: Canary,
 }
 
@@ -95,7 +102,8 @@ impl Drop for Retired {
 }
 
 /// Where they hang. The newest one is that of the tail word's generation, or the one after that; or, while
-/// the word says that the first ring is in use, one that the consumer is about to take out.
+/// the word says that the first ring is in use, one that the consumer is about to take out, or one that was
+/// made too late and is used by nobody.
 #[derive(Debug)]
 pub(super) struct Behind {
     newest: AtomicPtr<Grown>,
@@ -111,6 +119,10 @@ impl Behind {
     /// The ring of `seen`, which spills. `None`: `seen` is old.
     #[inline(always)]
     pub(super) fn current<'p>(&self, seen: Tail, _: &'p impl Pinned) -> Option<&'p Slots> {
+        // Acquire, for the word, which was loaded Relaxed: pairs with the Release of the claim that moved on
+        // to this ring. Otherwise what is loaded here could be as old as the pin, and of the same generation
+        // a turn ago.
+        fence(Ordering::Acquire);
         // Acquire: pairs with the Release in `install`.
         let newest = self.newest.load(Ordering::Acquire);
         // SAFETY: what hangs here is retired only after the epoch of the caller's pin
@@ -149,7 +161,7 @@ impl Behind {
             newest,
             Box::new(Grown {
                 generation,
-                slots: Slots::new(slots * GROWTH),
+                slots: Slots::new((slots * GROWTH).min(MOST_SLOTS)),
                 previous: newest,
                 canary: Canary::new(),
             }),
@@ -180,6 +192,7 @@ impl Behind {
         let mut grown = self.newest.load(Ordering::Acquire).cast_const();
         // SAFETY: they are taken out by the consumer only, who is the caller
         while let Some(found) = unsafe { grown.as_ref() } {
+            found.canary.read();
             if found.generation == wanted {
                 return Some(grown);
             }
@@ -192,25 +205,28 @@ impl Behind {
     /// out all that hangs here, unless a producer has been quicker to put a new ring in front.
     pub(super) fn take_out(&self, generation: Generation) -> Option<Retired> {
         // Acquire: pairs with the Release in `install`.
-        let newest = self.newest.load(Ordering::Acquire);
-        // SAFETY: they are taken out by the consumer only, who is the caller
-        let grown = unsafe { newest.as_ref() }?;
-        // What was there before the word moved on is of the generation before, or of this one, if nobody has
-        // come to use it. All else was put in front since, and is in use, or will be.
-        if grown.generation != generation && grown.generation.next() != generation {
-            return None;
-        }
-        // Release: that the word has moved on is visible to whoever sees it gone. Acquire is not needed: it
-        // was loaded above.
-        self.newest
-            .compare_exchange(
+        let mut newest = self.newest.load(Ordering::Acquire);
+        loop {
+            // SAFETY: they are taken out by the consumer only, who is the caller
+            let grown = unsafe { newest.as_ref() }?;
+            grown.canary.read();
+            // What was there before the word moved on is of the generation before, or of this one, if nobody
+            // has come to use it. All else was put in front since, and is in use, or will be.
+            if grown.generation != generation && grown.generation.next() != generation {
+                return None;
+            }
+            // Release: that the word has moved on is visible to whoever sees it gone. Acquire is for a
+            // failure only: as above. Who was quicker may have put one there that nobody will use.
+            match self.newest.compare_exchange(
                 newest,
                 ptr::null_mut(),
                 Ordering::Release,
-                Ordering::Relaxed,
-            )
-            .ok()?;
-        Some(Retired(newest))
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Some(Retired(newest)),
+                Err(now) => newest = now,
+            }
+        }
     }
 }
 

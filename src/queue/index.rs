@@ -34,11 +34,14 @@ const SPILLING: u64 = 1 << 2;
 const NOTIFIED: u64 = 1 << 3;
 const FLAGS: u64 = PARKED | CLOSED | SPILLING | NOTIFIED;
 const ONE_GENERATION: u64 = FLAGS + 1;
-const GENERATIONS: u64 = 16 * ONE_GENERATION - ONE_GENERATION;
+const GENERATIONS: u64 = TURN as u64 * ONE_GENERATION - ONE_GENERATION;
 /// 56 bits: at ten million messages a second they last for more than two hundred years.
-const ONE_POSITION: u64 = 16 * ONE_GENERATION;
+const ONE_POSITION: u64 = TURN as u64 * ONE_GENERATION;
 
-/// Which ring positions are claimed in, modulo 16. There are never so many rings at once.
+/// So many generations are told apart. In models few, so that they go around.
+pub(super) const TURN: u8 = if cfg!(loom) { 4 } else { 16 };
+
+/// Which ring positions are claimed in, modulo [`TURN`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Generation(u8);
 
@@ -48,7 +51,7 @@ impl Generation {
 
     #[inline]
     pub(super) fn next(self) -> Self {
-        Self((self.0 + 1) % 16)
+        Self((self.0 + 1) % TURN)
     }
 }
 
@@ -218,8 +221,9 @@ impl TailWord {
             return None;
         }
         let next = Tail(seen.moved_on() & !SPILLING);
-        // AcqRel: Acquire, so that the claims that moved on, and what they installed, are behind us;
-        // Release keeps the chain of this word.
+        // AcqRel, as for all of them. Nothing depends on it: the consumer has acquired all that it consumed,
+        // which is everything, and a claim after this one acquires the last one before, since a
+        // read-modify-write does not break the chain of a Release.
         self.0
             .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
@@ -237,7 +241,7 @@ mod tests {
         for turn in 0..40_u64 {
             let seen = word.peek();
             assert_eq!(seen.position(), turn);
-            assert_eq!(u64::from(seen.generation().0), 2 * turn % 16);
+            assert_eq!(u64::from(seen.generation().0), 2 * turn % u64::from(TURN));
             word.claim(seen, Place::Next).unwrap();
             assert!(word.peek().is_spilling());
             assert!(word.stop_spilling(turn + 1).is_some());

@@ -10,7 +10,7 @@ use super::parcel::{Handled, Parcel};
 use super::state::Marks;
 use super::waiting::Waiter;
 use crate::message::{Gap, Key, Message, MessageId};
-use crate::queue::grown::Retired;
+use crate::queue::grown::{MOST_SLOTS, Retired};
 use crate::queue::ring::{MAX_SLOTS, Ring};
 use crate::queue::room::RoomWaiters;
 use crate::queue::shedding::{Evicted, Shedding};
@@ -217,7 +217,7 @@ impl Mailbox {
             Push::Queued { .. } => Offer::Queued,
             Push::Submit { .. } => Offer::Submit,
             Push::Closed(parcel) => Offer::Refused(Refusal::Closed, parcel),
-            Push::Full(parcel) => self.overflow(ring, parcel, pinned),
+            Push::Full(parcel) => self.overflow(ring, parcel, limit, pinned),
         }
     }
 
@@ -235,10 +235,16 @@ impl Mailbox {
     }
 
     #[cold]
-    fn overflow(&self, ring: &MailboxRing, mut parcel: Parcel, pinned: &impl Pinned) -> Offer {
+    fn overflow(
+        &self,
+        ring: &MailboxRing,
+        mut parcel: Parcel,
+        mut tried: u64,
+        pinned: &impl Pinned,
+    ) -> Offer {
         match &self.books().policy {
             Policy::Spill { limit, budget } => loop {
-                let Some(granted) = self.grow(*limit, budget) else {
+                let Some(granted) = self.grow(tried, *limit, budget) else {
                     return self.shed(ring, parcel, Refusal::Shed);
                 };
                 parcel = match ring.push(parcel, granted, pinned) {
@@ -251,6 +257,7 @@ impl Mailbox {
                     }
                     Push::Full(parcel) => parcel,
                 };
+                tried = granted;
             },
             Policy::Block { .. } => Offer::Refused(Refusal::Wait, parcel),
             Policy::Evict => Offer::Refused(Refusal::Evict, parcel),
@@ -261,12 +268,17 @@ impl Mailbox {
         }
     }
 
-    /// Takes more of the budget, up to `limit`. The new bound, or none if there is no more to be had.
-    fn grow(&self, limit: u64, budget: &Budget) -> Option<u64> {
+    /// The bound after `tried`: that of another publisher, who has found it too low as well, or one with more
+    /// of the budget, up to `limit`. None if there is no more to be had.
+    fn grow(&self, tried: u64, limit: u64, budget: &Budget) -> Option<u64> {
         let current = &self.books().limit;
         // Relaxed: a bound may be seen late; the exchange below decides.
         let granted = current.load(Ordering::Relaxed);
-        if granted >= limit || !budget.take() {
+        if granted > tried {
+            return Some(granted);
+        }
+        // Beyond the largest ring there is no room, whatever is granted.
+        if granted >= limit.min(MOST_SLOTS as u64) || !budget.take() {
             return None;
         }
         let next = granted.saturating_add(GRANT).min(limit);

@@ -66,8 +66,9 @@ pub enum WaitStrategy {
     SpinThenPark,
     /// It never sleeps, and gives up its time slice between looks: a whole core when others leave it one.
     Yield,
-    /// It never sleeps and never gives up its time slice: the lowest latency, for a core of its own. Where
-    /// cores are short it takes from whoever else would run there.
+    /// It never sleeps, and gives up its time slice every few microseconds only: the lowest latency, for a
+    /// core of its own. Where cores are short it takes from whoever else would run there, but several that
+    /// share one take turns.
     Spin,
 }
 

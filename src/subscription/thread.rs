@@ -18,6 +18,11 @@ use std::io;
 /// How often a thread that spins before it parks looks for messages, giving up its time slice in between.
 const LOOKS_BEFORE_PARK: u32 = 32;
 
+/// How often a thread that spins looks for messages before it gives up its time slice once: some
+/// microseconds. Where it has a core for itself that costs nothing; where several share one, each would else
+/// spin through its slice while the next one's message waits.
+const LOOKS_BETWEEN_YIELDS: u32 = 256;
+
 /// How often a thread looks again at a message that is claimed but not written yet, before it sleeps.
 const LOOKS_BEFORE_SLEEP: u32 = 16;
 
@@ -119,8 +124,9 @@ fn run(mut duty: Duty, wait: WaitStrategy) {
             }
             Ran::Idle => {
                 unwritten = 0;
-                looks += 1;
+                looks = u32::wrapping_add(looks, 1);
                 match wait {
+                    WaitStrategy::Spin if looks % LOOKS_BETWEEN_YIELDS == 0 => thread::yield_now(),
                     WaitStrategy::Spin => hint::spin_loop(),
                     WaitStrategy::Yield => thread::yield_now(),
                     WaitStrategy::SpinThenPark if looks < LOOKS_BEFORE_PARK => thread::yield_now(),

@@ -80,7 +80,7 @@ impl Peer for Stasis {
         How {
             kind: Kind::Ours,
             runs_on,
-            room: "unbounded (16, then spills)",
+            room: "unbounded (8, then larger rings)",
             sleeps: !self.spins(),
             is_dynamic: true,
             is_lossy: false,
