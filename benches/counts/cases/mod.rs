@@ -85,7 +85,7 @@ pub(crate) const CASES: &[Case] = &[
         publish::to_receivers(64)
     }),
     inexact(
-        &[(Instructions, 10.0), (ReadModifyWrites, 2.0), (Frees, 1.0)],
+        &[(Instructions, 15.0), (ReadModifyWrites, 2.0), (Frees, 1.0)],
         BOTH_WAYS,
         with_sleep("publish, 1 receiver, waiting", publish::to_waiting_receiver),
     ),
