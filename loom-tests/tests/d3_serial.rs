@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 #[test]
 fn two_threads_run_the_tasks_of_one_executor() {
-    phased("d3_serial, executor", 670, || {
+    phased("d3_serial, executor", 320, || {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let executor = Arc::new(ManualExecutor::new());

@@ -86,7 +86,7 @@ fn two_who_join_and_the_final_run() {
 
 #[test]
 fn one_who_joins_one_who_unsubscribes_and_runs() {
-    phased("l4_join, unsubscribe", 11, || {
+    phased("l4_join, unsubscribe", 6, || {
         let scene = Scene::new();
         let (subscription, run) = (scene.subscription.clone(), scene.run());
         let end = Box::new(move || {
