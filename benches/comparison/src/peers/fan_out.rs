@@ -1,6 +1,8 @@
 //! Publishing by a list of senders, one for each subscriber: what one does with channels.
 
+use super::threads::Threads;
 use crate::item::Item;
+use crate::ledger::Consumer;
 use crate::peer::{Arena, Fault, Publisher, Turns, Wiring};
 use std::sync::Arc;
 
@@ -25,6 +27,32 @@ pub(crate) fn by_subscriber<S: Sender>(wiring: &Wiring, senders: Vec<S>) -> Vec<
         let topics = senders.chunks(wiring.subscribers);
         topics.map(<[S]>::to_vec).collect()
     }
+}
+
+/// A channel for each subscriber, and a thread that receives from it until all senders are gone.
+pub(crate) fn thread_each<S, R>(
+    wiring: &Wiring,
+    consumers: Vec<Consumer>,
+    channel: impl Fn() -> (S, R),
+) -> Box<dyn Arena>
+where
+    S: Sender,
+    R: IntoIterator<Item = Arc<Item>> + Send + 'static,
+{
+    let mut threads = Threads::default();
+    let mut senders = Vec::new();
+    for mut consumer in consumers {
+        let (sender, receiver) = channel();
+        senders.push(sender);
+        threads.spawn(move || {
+            for item in receiver {
+                consumer.receive(&item);
+            }
+        });
+    }
+    let topics = by_subscriber(wiring, senders);
+    let threads = threads.start();
+    FanOut::boxed(wiring, topics, || threads.join())
 }
 
 /// The senders of each topic, made of one sender for each queue that several subscribers read.

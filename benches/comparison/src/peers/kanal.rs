@@ -1,7 +1,7 @@
 //! kanal: a list of senders, a thread each. Unbounded and bounded, the latter being what it is made for.
 
-use super::fan_out::{FanOut, Sender, by_subscriber};
-use super::threads::{self, Threads};
+use super::fan_out::{Sender, thread_each};
+use super::threads;
 use crate::item::Item;
 use crate::ledger::Consumer;
 use crate::peer::{Arena, Fault, How, Peer, Wiring};
@@ -43,23 +43,12 @@ impl Peer for Kanal {
     }
 
     fn build(&self, wiring: &Wiring, consumers: Vec<Consumer>) -> Result<Box<dyn Arena>, Fault> {
-        let mut threads = Threads::default();
-        let mut senders = Vec::new();
-        for mut consumer in consumers {
-            let (sender, receiver) = if self.is_bounded {
-                kanal::bounded::<Arc<Item>>(wiring.room())
+        Ok(thread_each(wiring, consumers, || {
+            if self.is_bounded {
+                kanal::bounded(wiring.room())
             } else {
                 kanal::unbounded()
-            };
-            senders.push(sender);
-            threads.spawn(move || {
-                for item in receiver {
-                    consumer.receive(&item);
-                }
-            });
-        }
-        let topics = by_subscriber(wiring, senders);
-        let threads = threads.start();
-        Ok(FanOut::boxed(wiring, topics, || threads.join()))
+            }
+        }))
     }
 }

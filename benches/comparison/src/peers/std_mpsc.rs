@@ -1,7 +1,7 @@
 //! The standard library's channel: a list of senders, a thread each.
 
-use super::fan_out::{FanOut, Sender, by_subscriber};
-use super::threads::{self, Threads};
+use super::fan_out::{Sender, thread_each};
+use super::threads;
 use crate::item::Item;
 use crate::ledger::Consumer;
 use crate::peer::{Arena, Fault, How, Peer, Wiring};
@@ -32,19 +32,6 @@ impl Peer for StdMpsc {
     }
 
     fn build(&self, wiring: &Wiring, consumers: Vec<Consumer>) -> Result<Box<dyn Arena>, Fault> {
-        let mut threads = Threads::default();
-        let mut senders = Vec::new();
-        for mut consumer in consumers {
-            let (sender, receiver) = mpsc::channel::<Arc<Item>>();
-            senders.push(sender);
-            threads.spawn(move || {
-                for item in receiver {
-                    consumer.receive(&item);
-                }
-            });
-        }
-        let topics = by_subscriber(wiring, senders);
-        let threads = threads.start();
-        Ok(FanOut::boxed(wiring, topics, || threads.join()))
+        Ok(thread_each(wiring, consumers, mpsc::channel))
     }
 }
