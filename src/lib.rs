@@ -78,6 +78,7 @@ pub mod internals {
     pub use crate::queue::ring::Ring;
     pub use crate::queue::room::RoomWaiters;
     pub use crate::queue::shedding::{Evicted, Shedding};
+    pub use crate::queue::stock::{Depot, Stock};
     pub use crate::queue::{Close, Pinned, Pointer, Pop, Push};
     pub use crate::subscription::hold::HeldPublish;
     pub use crate::worker::internals as worker;

@@ -2,7 +2,6 @@
 //! deliveries. It is *not* the count of handles: that is the `PayloadArc`'s, one word in front of this.
 
 use super::message_type::TypeInfo;
-use super::payload::VTable;
 use super::timestamp::Timestamp;
 use crate::sync;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -14,9 +13,7 @@ use std::fmt;
 #[derive(Debug)]
 #[repr(C, align(8))]
 pub(crate) struct Header {
-    /// What can be done with the payload; belongs to its Rust type.
-    pub(super) vtable: &'static VTable,
-    /// What the message says that it is; several types may share one Rust type.
+    /// What the message says that it is, and so what can be done with its payload.
     pub(super) info: &'static TypeInfo,
     pub(super) deliveries: Deliveries,
     pub(super) id: MessageId,
@@ -26,9 +23,8 @@ pub(crate) struct Header {
 
 impl Header {
     #[inline]
-    pub(super) fn new(vtable: &'static VTable, info: &'static TypeInfo, origin: Origin) -> Self {
+    pub(super) fn new(info: &'static TypeInfo, origin: Origin) -> Self {
         Self {
-            vtable,
             info,
             deliveries: Deliveries(AtomicUsize::new(0)),
             id: MessageId::next(),

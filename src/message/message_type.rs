@@ -4,7 +4,7 @@
 use super::Message;
 use super::format::{Format, Formatter, Formatters, Render};
 use super::header::Origin;
-use super::payload::Erased;
+use super::payload::{Erased, VTable};
 use crate::sync;
 use crate::sync::unmodelled::{OnceLock, RwLock};
 use std::any::{Any, TypeId, type_name};
@@ -152,7 +152,8 @@ impl<T: Send + Sync + 'static> MessageType<T> {
             [] => None,
             some => Some(Box::leak(Box::new(Formatters(some)))),
         };
-        register(self.name, self.control, formatters)
+        let vtable = VTable::of::<T>(formatters.is_some());
+        register(self.name, self.control, formatters, vtable)
     }
 
     /// A message of this type. `payload` is moved into it, and never copied after that.
@@ -198,6 +199,8 @@ pub struct TypeInfo {
     control: bool,
     formats: Box<[&'static Format]>,
     formatters: Option<&'static dyn Render>,
+    /// Of the Rust type that all messages of this type carry.
+    vtable: &'static VTable,
 }
 
 impl TypeInfo {
@@ -237,6 +240,11 @@ impl TypeInfo {
     pub(super) fn formatters(&self) -> Option<&'static dyn Render> {
         self.formatters
     }
+
+    #[inline]
+    pub(super) fn vtable(&self) -> &'static VTable {
+        self.vtable
+    }
 }
 
 impl fmt::Debug for TypeInfo {
@@ -275,6 +283,7 @@ fn register(
     name: &'static str,
     control: bool,
     formatters: Option<&'static dyn Render>,
+    vtable: &'static VTable,
 ) -> &'static TypeInfo {
     let formats = formatters.map(Render::formats).unwrap_or_default().into();
     let mut types = TYPES
@@ -287,6 +296,7 @@ fn register(
         control,
         formats,
         formatters,
+        vtable,
     }));
     types.push(info);
     info
@@ -321,14 +331,14 @@ pub(crate) fn default_type<T: Send + Sync + 'static>() -> &'static TypeInfo {
         match line.get() {
             Some((held, info)) if held == key => info,
             _ => {
-                let info = find_or_register_default(key, type_name::<T>());
+                let info = find_or_register_default::<T>(key);
                 line.set(Some((key, info)));
                 info
             }
         }
     });
     // The thread is being torn down: the map is there for good.
-    cached.unwrap_or_else(|_| find_or_register_default(key, type_name::<T>()))
+    cached.unwrap_or_else(|_| find_or_register_default::<T>(key))
 }
 
 /// A `TypeId` is a good hash itself: its `Hash` hands over 64 bits of it, which are taken as they are.
@@ -354,7 +364,7 @@ fn cache_line(key: TypeId) -> usize {
 }
 
 #[cold]
-fn find_or_register_default(key: TypeId, name: &'static str) -> &'static TypeInfo {
+fn find_or_register_default<T: Send + Sync + 'static>(key: TypeId) -> &'static TypeInfo {
     let found = {
         let defaults = DEFAULTS
             .read()
@@ -367,6 +377,6 @@ fn find_or_register_default(key: TypeId, name: &'static str) -> &'static TypeInf
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         defaults
             .entry(key)
-            .or_insert_with(|| register(name, false, None))
+            .or_insert_with(|| register(type_name::<T>(), false, None, VTable::of::<T>(false)))
     })
 }

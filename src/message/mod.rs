@@ -6,6 +6,7 @@ mod control;
 mod format;
 mod header;
 mod key;
+mod memory;
 mod message_type;
 mod payload;
 mod receipt;

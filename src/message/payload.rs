@@ -14,6 +14,7 @@
 use super::Message;
 use super::format::Renderings;
 use super::header::{Added, Header, Origin, Removed};
+use super::memory;
 use super::message_type::TypeInfo;
 use crate::queue::Pointer;
 use crate::sync::{PayloadArc, contain};
@@ -48,6 +49,17 @@ pub(crate) struct VTable {
     renderings: Option<unsafe fn(NonNull<Header>) -> NonNull<Renderings>>,
 }
 
+impl VTable {
+    /// Of messages that carry a `T`, and have room for texts or not.
+    pub(super) fn of<T: Send + Sync + 'static>(is_rendered: bool) -> &'static Self {
+        if is_rendered {
+            VTableOf::<T>::RENDERED
+        } else {
+            VTableOf::<T>::PLAIN
+        }
+    }
+}
+
 struct VTableOf<T>(T);
 
 impl<T: Send + Sync + 'static> VTableOf<T> {
@@ -76,7 +88,11 @@ impl<T: Send + Sync + 'static> VTableOf<T> {
 unsafe fn release<T, E>(header: NonNull<Header>) {
     // SAFETY: guaranteed by caller; `Inner` begins with its header
     let arc = unsafe { PayloadArc::<Inner<T, E>>::from_raw(header.as_ptr().cast()) };
-    contain(|| drop(arc));
+    let mut memory = None;
+    contain(|| memory = arc.vacate());
+    if let Some(memory) = memory {
+        memory::keep(memory);
+    }
 }
 
 /// # Safety
@@ -129,7 +145,8 @@ impl Erased {
         payload: T,
         origin: Origin,
     ) -> Self {
-        let header = Header::new(VTableOf::<T>::PLAIN, info, origin);
+        debug_assert!(std::ptr::eq(info.vtable(), VTable::of::<T>(false)));
+        let header = Header::new(info, origin);
         Self::allocate(Inner {
             header,
             payload,
@@ -143,7 +160,7 @@ impl Erased {
         payload: T,
         origin: Origin,
     ) -> Self {
-        let header = Header::new(VTableOf::<T>::RENDERED, info, origin);
+        let header = Header::new(info, origin);
         Self::allocate(Inner {
             header,
             payload,
@@ -153,7 +170,11 @@ impl Erased {
 
     #[inline]
     fn allocate<T, E>(inner: Inner<T, E>) -> Self {
-        let inner = PayloadArc::into_raw(PayloadArc::new(inner));
+        let inner = match memory::take() {
+            Some(memory) => PayloadArc::move_in(memory, inner),
+            None => PayloadArc::new(inner),
+        };
+        let inner = PayloadArc::into_raw(inner);
         let header = NonNull::new(inner.cast::<Header>().cast_mut());
         Self(header.expect("into_raw never gives null"))
     }
@@ -181,7 +202,7 @@ impl Erased {
     /// The payload, if it is a `T`.
     #[inline]
     pub(super) fn get<T: 'static>(&self) -> Option<&T> {
-        let payload_type = self.header().vtable.payload_type;
+        let payload_type = self.header().info.vtable().payload_type;
         // One type's function may have several addresses, so that is only the short way to say yes.
         let is_same = payload_type as usize == TypeId::of::<T> as fn() -> TypeId as usize;
         if !is_same && payload_type() != TypeId::of::<T>() {
@@ -195,7 +216,7 @@ impl Erased {
 
     /// The texts, if there is room for them.
     pub(super) fn renderings(&self) -> Option<&Renderings> {
-        let renderings = self.header().vtable.renderings?;
+        let renderings = self.header().info.vtable().renderings?;
         // SAFETY: the vtable is of what was allocated, and what `self` owns keeps the message alive
         let renderings = unsafe { renderings(self.pointer()) };
         // SAFETY: it lives as long as the message, which what `self` owns keeps alive
@@ -208,7 +229,7 @@ impl Clone for Erased {
     fn clone(&self) -> Self {
         let pointer = self.pointer();
         // SAFETY: the vtable is of the payload's type, and `self` owns a handle or a delivery
-        unsafe { (self.header().vtable.retain)(pointer) };
+        unsafe { (self.header().info.vtable().retain)(pointer) };
         Self(pointer)
     }
 }
@@ -221,7 +242,7 @@ impl Drop for Erased {
             unsafe { RawDelivery(self.pointer()).refund(1) };
         } else {
             // SAFETY: the vtable is of the payload's type, and `self` owns a handle
-            unsafe { (self.header().vtable.release)(self.pointer()) };
+            unsafe { (self.header().info.vtable().release)(self.pointer()) };
         }
     }
 }
@@ -258,12 +279,12 @@ impl RawDelivery {
             return Self(pointer);
         }
         // SAFETY: the vtable is of the payload's type, and `erased` owns a handle
-        if unsafe { (header.vtable.is_unique)(pointer) } {
+        if unsafe { (header.info.vtable().is_unique)(pointer) } {
             // Ours is the only handle, so none stands for deliveries: there are none.
             header.deliveries.start(n);
         } else if header.deliveries.add(n) == Added::Joined {
             // SAFETY: as above, and it is given up here: `erased` is not dropped
-            unsafe { (header.vtable.release)(pointer) };
+            unsafe { (header.info.vtable().release)(pointer) };
         }
         Self(pointer)
     }
@@ -299,7 +320,7 @@ impl RawDelivery {
         // Nor is anything before: that would bring the line here twice.
         if deliveries.remove(r as usize) == Removed::Last {
             // SAFETY: the handle of all deliveries is ours, and keeps the message alive
-            let vtable = unsafe { self.0.as_ref() }.vtable;
+            let vtable = unsafe { self.0.as_ref() }.info.vtable();
             // SAFETY: the vtable is of the payload's type; the handle is ours to give up
             unsafe { (vtable.release)(self.0) };
         }

@@ -21,14 +21,14 @@ fn thread_count() -> usize {
 }
 
 #[test]
-fn a_message_is_one_pointer_and_56_bytes_in_front_of_its_payload() {
+fn a_message_is_one_pointer_and_48_bytes_in_front_of_its_payload() {
     assert_eq!(size_of::<Message>(), size_of::<usize>());
     assert_eq!(size_of::<Option<Message>>(), size_of::<usize>());
     assert_eq!(size_of::<RawDelivery>(), size_of::<usize>());
     assert_eq!(align_of::<header::Header>(), 8);
     if cfg!(target_pointer_width = "64") {
         // And one word for the count of handles.
-        assert_eq!(size_of::<header::Header>(), 48);
+        assert_eq!(size_of::<header::Header>(), 40);
     }
 }
 

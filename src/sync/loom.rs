@@ -216,7 +216,7 @@ pub(crate) mod hint {
 
     /// Models have no caches.
     #[inline]
-    pub(crate) fn prefetch_for_write<T>(_: &T) {}
+    pub(crate) fn prefetch_for_write<T>(_: *const T) {}
 }
 
 #[derive(Debug)]
@@ -304,6 +304,32 @@ impl<T> PayloadArc<T> {
     #[track_caller]
     pub(crate) fn is_unique(&mut self) -> bool {
         ::loom::sync::Arc::get_mut(&mut self.0).is_some()
+    }
+    pub(crate) fn move_in(memory: Vacant<T>, _: T) -> Self {
+        memory.never()
+    }
+    /// The memory is never handed out.
+    #[track_caller]
+    pub(crate) fn vacate(self) -> Option<Vacant<T>> {
+        drop(self);
+        None
+    }
+}
+
+/// There is none in models.
+pub(crate) struct Vacant<T>(::std::convert::Infallible, ::std::marker::PhantomData<T>);
+
+impl<T> Vacant<T> {
+    fn never(&self) -> ! {
+        match self.0 {}
+    }
+    pub(crate) fn into_raw(self) -> ::std::ptr::NonNull<()> {
+        self.never()
+    }
+    /// # Safety
+    /// It cannot be called: nothing comes out of [`Self::into_raw`].
+    pub(crate) unsafe fn from_raw(_: ::std::ptr::NonNull<()>) -> Self {
+        unreachable!("there is no memory to be handed out")
     }
 }
 

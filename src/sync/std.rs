@@ -5,6 +5,9 @@
     reason = "PayloadArc hands out raw pointers for thin, type-erased messages"
 )]
 
+use ::std::mem::MaybeUninit;
+use ::std::ptr::NonNull;
+
 pub(crate) use ::std::thread_local;
 pub(crate) use crossbeam_queue::{ArrayQueue, SegQueue};
 
@@ -25,14 +28,14 @@ pub(crate) mod hint {
 
     /// Fetches the cache line that `place` is on, to be written soon. Changes nothing, and waits for nothing.
     #[inline(always)]
-    pub(crate) fn prefetch_for_write<T>(place: &T) {
+    pub(crate) fn prefetch_for_write<T>(place: *const T) {
         // Not for miri, which has no assembler. Where the CPU does not know the instruction, it does nothing.
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         // SAFETY: a hint: it reads and writes nothing, whatever the address is
         unsafe {
             ::std::arch::asm!(
                 "prefetchw [{place}]",
-                place = in(reg) ::std::ptr::from_ref(place),
+                place = in(reg) place,
                 options(nostack, preserves_flags, readonly)
             );
         }
@@ -141,6 +144,52 @@ impl<T> PayloadArc<T> {
     #[inline]
     pub(crate) fn is_unique(&mut self) -> bool {
         self.0.is_unique()
+    }
+
+    /// The value moves into memory that another one was dropped in.
+    #[inline]
+    pub(crate) fn move_in(memory: Vacant<T>, value: T) -> Self {
+        let place = triomphe::Arc::into_raw(memory.0).cast_mut().cast::<T>();
+        // SAFETY: the memory is that of a `T`, and the only reference to it was the caller's
+        unsafe { place.write(value) };
+        // SAFETY: it came from `into_raw`, and is a `T` from here on
+        unsafe { Self::from_raw(place) }
+    }
+
+    /// Drops this reference. If it was the only one, the value is dropped, and here is the memory; if the drop
+    /// panics, the memory is freed.
+    #[inline]
+    pub(crate) fn vacate(self) -> Option<Vacant<T>> {
+        // Acquire inside: as in `is_unique`. Who has the only reference needs no read-modify-write to drop it.
+        let Ok(mut unique) = triomphe::Arc::try_unique(self.0) else {
+            return None;
+        };
+        let value: *mut T = &mut *unique;
+        let memory = triomphe::Arc::into_raw(unique.shareable()).cast::<MaybeUninit<T>>();
+        // SAFETY: a `MaybeUninit<T>` has the layout of a `T`, and may hold anything
+        let memory = Vacant(unsafe { triomphe::Arc::from_raw(memory) });
+        // SAFETY: the only reference to the value was ours; from here on it counts as not there
+        unsafe { value.drop_in_place() };
+        Some(memory)
+    }
+}
+
+/// Memory for a [`PayloadArc`] with nothing in it; nobody else can reach it.
+pub(crate) struct Vacant<T>(triomphe::Arc<MaybeUninit<T>>);
+
+impl<T> Vacant<T> {
+    #[inline]
+    pub(crate) fn into_raw(self) -> NonNull<()> {
+        let memory = triomphe::Arc::into_raw(self.0).cast_mut();
+        NonNull::new(memory.cast()).expect("into_raw never gives null")
+    }
+
+    /// # Safety
+    /// `memory` came from [`Self::into_raw`] for a type of the same size and alignment, and this is done once.
+    #[inline]
+    pub(crate) unsafe fn from_raw(memory: NonNull<()>) -> Self {
+        // SAFETY: guaranteed by caller
+        Self(unsafe { triomphe::Arc::from_raw(memory.as_ptr().cast_const().cast()) })
     }
 }
 
