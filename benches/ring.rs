@@ -197,7 +197,7 @@ fn round(ring: &Ring<Item>, producers: &Producers, next: &mut [usize]) -> Durati
             _ => std::thread::yield_now(),
         }
         // SAFETY: as above
-        if left % 8 == 0 || unsafe { ring.unpublished() } >= 8 {
+        if left % 8 == 0 || unsafe { ring.has_much_to_tell() } {
             // SAFETY: as above
             let _news = unsafe { ring.publish_freed() };
         }

@@ -58,6 +58,11 @@ impl Slots {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
+
+    /// Where they begin.
+    pub(super) fn first(&self) -> *const AtomicPtr<()> {
+        self.0.as_ptr()
+    }
 }
 
 /// One ring behind the first one.

@@ -12,9 +12,11 @@ pub(crate) mod grown;
 #[cfg(any(loom, feature = "internals"))]
 pub(crate) mod hold;
 pub(crate) mod index;
+pub(crate) mod pace;
 pub(crate) mod ring;
 pub(crate) mod room;
 pub(crate) mod shedding;
+pub(crate) mod stock;
 
 /// What a slot can hold: something that is one non-null pointer.
 ///

@@ -11,7 +11,7 @@
     reason = "slots hold raw pointers; the consumer's side is a cell"
 )]
 
-use super::grown::{Behind, Grown, MOST_SLOTS, Retired, Slots};
+use super::grown::{Behind, MOST_SLOTS, Retired, Slots};
 use super::index::{Generation, Place, Tail, TailWord};
 use super::{Close, Pinned, Pointer, Pop, Push};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -59,23 +59,41 @@ struct ConsumerLine {
     state: UnsafeCell<Consumer>,
 }
 
+/// All that the consumer needs for the next item: nothing of it is on a line that producers write.
 #[derive(Debug)]
 struct Consumer {
     /// The position to be taken next.
     head: u64,
-    /// `freed` as it was stored last.
-    published: u64,
-    /// The ring that `head` lives in, unless it has moved on to the next one: null for the first ring. What
-    /// it points to is taken out by the consumer only.
-    grown: *const Grown,
+    /// How many positions before it the producers have not been told of.
+    untold: u32,
+    /// They are told of so many at the latest.
+    tell_after: u32,
+    /// Where the slots begin of the ring that `head` lives in, unless it has moved on to the next one.
+    slots: *const AtomicPtr<()>,
+    /// How many slots that ring has, less one.
+    mask: u32,
     /// The tail word's, when it moved on to that ring.
     generation: Generation,
+    /// It is not the first one.
+    is_grown: bool,
 }
 
 impl Consumer {
-    fn slots<'a>(&self, first: &'a Slots) -> &'a Slots {
+    fn move_to(&mut self, slots: &Slots, generation: Generation, is_grown: bool) {
+        self.slots = slots.first();
+        self.mask = (slots.len() - 1) as u32;
+        self.generation = generation;
+        self.is_grown = is_grown;
+    }
+
+    /// The slot of the position to be taken next.
+    #[inline(always)]
+    fn slot(&self) -> &AtomicPtr<()> {
+        let index = self.head as usize & self.mask as usize;
+        // SAFETY: there are more slots than `mask`
+        let slot = unsafe { self.slots.add(index) };
         // SAFETY: rings are taken out by the consumer only, which then has left them
-        unsafe { self.grown.as_ref() }.map_or(first, Grown::slots)
+        unsafe { &*slot }
     }
 }
 
@@ -131,22 +149,25 @@ impl<T: Pointer, B> Ring<T, B> {
     /// As there.
     pub fn around(between: B, slots: usize) -> Self {
         assert!(slots > 0, "a ring has at least one slot");
-        let slots = slots.min(MAX_SLOTS).next_power_of_two();
+        let slots = Slots::new(slots.min(MAX_SLOTS).next_power_of_two());
         Self {
             tail: TailWord::new(),
             freed_seen: AtomicU64::new(0),
-            slots: Slots::new(slots),
             behind: Behind::new(),
             between,
             consumer: ConsumerLine {
                 freed: AtomicU64::new(0),
                 state: UnsafeCell::new(Consumer {
                     head: 0,
-                    published: 0,
-                    grown: ptr::null(),
+                    untold: 0,
+                    tell_after: (slots.len() as u32 / 2).max(1),
+                    slots: slots.first(),
+                    mask: (slots.len() - 1) as u32,
                     generation: Generation::FIRST,
+                    is_grown: false,
                 }),
             },
+            slots,
             _items: PhantomData,
         }
     }
@@ -178,6 +199,8 @@ impl<T: Pointer, B> Ring<T, B> {
         limit: u64,
         pinned: &impl Pinned,
     ) -> Option<Push<T>> {
+        // One way for the line, not two: it is read only to be written.
+        hint::prefetch_for_write(&self.tail);
         let seen = self.tail.peek();
         if seen.is_closed() {
             return None;
@@ -362,30 +385,37 @@ impl<T: Pointer, B> Ring<T, B> {
     /// # Safety
     /// The caller has the duty to run the consumer.
     pub unsafe fn pop(&self) -> Pop<T> {
-        // SAFETY: the duty gives exclusive access
-        self.consumer
-            .state
-            .with_mut(|state| self.pop_from(unsafe { &mut *state }))
-    }
-
-    #[inline]
-    fn pop_from(&self, consumer: &mut Consumer) -> Pop<T> {
-        let slot = consumer.slots(&self.slots).at(consumer.head);
-        // Acquire: pairs with the Release in `write_slot`.
-        let ptr = slot.load(Ordering::Acquire);
-        if ptr.is_null() {
-            return self.look_further(consumer);
+        // SAFETY: guaranteed by caller
+        match unsafe { self.pop_quickly() } {
+            Some(item) => Pop::Item(item),
+            // SAFETY: guaranteed by caller
+            None => unsafe { self.look_further() },
         }
-        // Relaxed: published by `publish_freed`.
-        slot.store(ptr::null_mut(), Ordering::Relaxed);
-        consumer.head += 1;
-        // SAFETY: `write_slot` put it there, and the null makes sure that it is taken once
-        Pop::Item(unsafe { T::from_ptr(ptr) })
     }
 
-    /// The position is not in the ring that the last one was in: is it in the next one, or nowhere yet?
+    /// The next item, if it is there, in the ring that the last one was in. Looks at its slot only.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    #[inline]
+    pub unsafe fn pop_quickly(&self) -> Option<T> {
+        // SAFETY: the duty gives exclusive access
+        let take = |state: *mut Consumer| take(unsafe { &mut *state });
+        self.consumer.state.with_mut(take)
+    }
+
+    /// After [`Self::pop_quickly`], which found nothing: is it in the next ring, or nowhere yet?
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
     #[cold]
-    fn look_further(&self, consumer: &mut Consumer) -> Pop<T> {
+    pub unsafe fn look_further(&self) -> Pop<T> {
+        // SAFETY: the duty gives exclusive access
+        let look = |state: *mut Consumer| self.look_from(unsafe { &mut *state });
+        self.consumer.state.with_mut(look)
+    }
+
+    fn look_from(&self, consumer: &mut Consumer) -> Pop<T> {
         let tail = self.tail.observe();
         if tail.position() == consumer.head {
             return match tail.is_closed() {
@@ -413,9 +443,8 @@ impl<T: Pointer, B> Ring<T, B> {
         {
             return Pop::Unwritten;
         }
-        consumer.grown = next;
-        consumer.generation = grown.generation();
-        self.pop_from(consumer)
+        consumer.move_to(grown.slots(), grown.generation(), true);
+        take(consumer).map_or(Pop::Unwritten, Pop::Item)
     }
 
     /// True if the next item is there, in the ring that the last one was in. Looks at its slot only.
@@ -426,9 +455,8 @@ impl<T: Pointer, B> Ring<T, B> {
         self.consumer.state.with(|state| {
             // SAFETY: the duty gives exclusive access
             let consumer = unsafe { &*state };
-            let slot = consumer.slots(&self.slots).at(consumer.head);
             // Relaxed: `pop` reads it again, and what it points to.
-            !slot.load(Ordering::Relaxed).is_null()
+            !consumer.slot().load(Ordering::Relaxed).is_null()
         })
     }
 
@@ -441,9 +469,9 @@ impl<T: Pointer, B> Ring<T, B> {
         self.consumer.state.with_mut(|state| {
             // SAFETY: the duty gives exclusive access
             let consumer = unsafe { &mut *state };
-            let news = consumer.published != consumer.head;
+            let news = consumer.untold > 0;
             if news {
-                consumer.published = consumer.head;
+                consumer.untold = 0;
                 // Release: the nulls that `pop` wrote are visible to `refresh_freed`.
                 self.consumer.freed.store(consumer.head, Ordering::Release);
             }
@@ -460,16 +488,35 @@ impl<T: Pointer, B> Ring<T, B> {
         self.consumer.state.with(|state| unsafe { (*state).head })
     }
 
-    /// How many taken items the producers have not been told of.
+    /// Whether so many items were taken that the producers are to be told of them: see [`Self::tell_each`].
     ///
     /// # Safety
     /// The caller has the duty to run the consumer.
-    pub unsafe fn unpublished(&self) -> u64 {
+    #[inline]
+    pub unsafe fn has_much_to_tell(&self) -> bool {
         self.consumer.state.with(|state| {
             // SAFETY: the duty gives exclusive access
             let consumer = unsafe { &*state };
-            consumer.head - consumer.published
+            consumer.untold >= consumer.tell_after
         })
+    }
+
+    /// Producers are to know of each item that was taken, not only of half a ring.
+    pub fn tell_each(&mut self) {
+        // SAFETY: `&mut self` excludes everybody else
+        let tell = |state: *mut Consumer| unsafe { (*state).tell_after = 1 };
+        self.consumer.state.with_mut(tell);
+    }
+
+    /// Whether they are: it is never said of a ring of which they are not, unless that has three slots or fewer.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    #[inline]
+    pub unsafe fn tells_each(&self) -> bool {
+        // SAFETY: the duty gives exclusive access
+        let tells = |state: *const Consumer| unsafe { (*state).tell_after == 1 };
+        self.consumer.state.with(tells)
     }
 
     /// Gives up the duty. False if it cannot be given up: something was pushed, or it was closed. What it
@@ -483,10 +530,9 @@ impl<T: Pointer, B> Ring<T, B> {
         let head = self.consumer.state.with_mut(|state| {
             // SAFETY: the duty gives exclusive access
             let consumer = unsafe { &mut *state };
-            if !consumer.grown.is_null() {
+            if consumer.is_grown {
                 if let Some(generation) = self.tail.stop_spilling(consumer.head) {
-                    consumer.grown = ptr::null();
-                    consumer.generation = generation;
+                    consumer.move_to(&self.slots, generation, false);
                     if let Some(retired) = self.behind.take_out(generation) {
                         retire(retired);
                     }
@@ -496,6 +542,23 @@ impl<T: Pointer, B> Ring<T, B> {
         });
         self.tail.park(head)
     }
+}
+
+/// Takes the next item, if it is there.
+#[inline(always)]
+fn take<T: Pointer>(consumer: &mut Consumer) -> Option<T> {
+    let slot = consumer.slot();
+    // Acquire: pairs with the Release in `write_slot`.
+    let ptr = slot.load(Ordering::Acquire);
+    if ptr.is_null() {
+        return None;
+    }
+    // Relaxed: published by `publish_freed`.
+    slot.store(ptr::null_mut(), Ordering::Relaxed);
+    consumer.head += 1;
+    consumer.untold += 1;
+    // SAFETY: `write_slot` put it there, and the null makes sure that it is taken once
+    Some(unsafe { T::from_ptr(ptr) })
 }
 
 /// What became of a push whose claim found the word to be that.

@@ -32,8 +32,8 @@ pub(super) fn stalled_sleep(tries: u32) -> Duration {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ran {
-    /// There was nothing more to do.
-    Idle,
+    /// There was nothing more to do, after so many messages.
+    Idle(u32),
     /// Its budget was used up.
     Budget,
     /// The next message is claimed, but not written yet.
@@ -53,7 +53,7 @@ pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
         match ran {
             Ran::Done => finish(consumer, duty),
             // Whoever never parks is at rest, too.
-            Ran::Idle => duty.mailbox.return_grants(),
+            Ran::Idle(_) => duty.mailbox.return_grants(),
             Ran::Budget | Ran::Unwritten => {}
         }
         ran
@@ -84,7 +84,7 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
             Pop::Unwritten => return Ran::Unwritten,
             Pop::Empty => match duty.due_gap(false) {
                 Some(gap) => deliver_gap(consumer, duty, gap),
-                None => return Ran::Idle,
+                None => return Ran::Idle(budget - left),
             },
             Pop::Closed => return Ran::Done,
         }
@@ -322,7 +322,7 @@ fn discard(message: Message) {
 /// Tells that congestion is over, if it is.
 #[inline]
 pub(super) fn clear_congestion(consumer: &Consumer, duty: &Duty) {
-    if let Some(marks) = duty.mailbox.marks() {
+    if let Some(marks) = duty.marks() {
         clear(consumer, duty, marks);
     }
 }

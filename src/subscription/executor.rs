@@ -76,7 +76,7 @@ impl Task {
         let ran = deliver::run(&mut duty, DELIVERY_BUDGET);
         let again = match ran {
             Ran::Done => None,
-            Ran::Idle => duty.park().err(),
+            Ran::Idle(_) => duty.park().err(),
             Ran::Budget | Ran::Unwritten => Some(duty),
         };
         scope::run_pending();
@@ -133,7 +133,7 @@ pub(crate) fn abandon(mut duty: Duty, home: Option<&dyn Home>) {
             Ran::Done => break,
             Ran::Budget => {}
             // A publisher has claimed a position and not written it: somebody else waits for that.
-            Ran::Idle | Ran::Unwritten => {
+            Ran::Idle(_) | Ran::Unwritten => {
                 duty.submit_to_pool();
                 break;
             }

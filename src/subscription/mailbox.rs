@@ -155,9 +155,12 @@ impl Mailbox {
             _apart: [0],
         };
         let slots = if sheds { 1 } else { capacity };
-        Self {
-            ring: Ring::around(books, slots),
+        let is_exact = books.is_exact();
+        let mut ring = Ring::around(books, slots);
+        if is_exact {
+            ring.tell_each();
         }
+        Self { ring }
     }
 
     #[inline(always)]
@@ -472,9 +475,20 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn pop(&self) -> Pop<Parcel> {
+        // Where another queue takes its place there is nothing in it.
+        // SAFETY: guaranteed by caller
+        match unsafe { self.ring.pop_quickly() } {
+            Some(parcel) => Pop::Item(parcel),
+            // SAFETY: guaranteed by caller
+            None => unsafe { self.look_further() },
+        }
+    }
+
+    #[cold]
+    unsafe fn look_further(&self) -> Pop<Parcel> {
         match self.queue() {
             // SAFETY: guaranteed by caller
-            Queue::Ring(ring) => unsafe { ring.pop() },
+            Queue::Ring(ring) => unsafe { ring.look_further() },
             Queue::Shedding(queue) => queue.pop(),
         }
     }
@@ -485,11 +499,8 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn is_ready(&self) -> bool {
-        match self.queue() {
-            // SAFETY: guaranteed by caller
-            Queue::Ring(ring) => unsafe { ring.is_ready() },
-            Queue::Shedding(_) => false,
-        }
+        // SAFETY: guaranteed by caller
+        unsafe { self.ring.is_ready() }
     }
 
     /// Tells publishers of the room that there is. Where room is exact, or somebody may wait for it, `each`
@@ -499,19 +510,26 @@ impl Mailbox {
     /// The caller has the duty.
     #[inline]
     pub(crate) unsafe fn publish_freed(&self, each: bool) {
-        let Queue::Ring(ring) = self.queue() else {
-            return;
-        };
         // SAFETY: guaranteed by caller
-        let unpublished = unsafe { ring.unpublished() };
-        if each && !ring.between().is_exact() && unpublished < ring.slots() as u64 / 2 {
+        if each && !unsafe { self.ring.has_much_to_tell() } {
             return;
         }
         // SAFETY: guaranteed by caller
-        let news = unsafe { ring.publish_freed() };
+        let news = unsafe { self.ring.publish_freed() };
         if news {
             self.wake_blocked();
         }
+    }
+
+    /// High-water and low-water marks, where there are any; without a look at what publishers write.
+    ///
+    /// # Safety
+    /// The caller has the duty.
+    #[inline]
+    pub(crate) unsafe fn marks_of_consumer(&self) -> Option<&Marks> {
+        // SAFETY: guaranteed by caller
+        let may_have_some = unsafe { self.ring.tells_each() };
+        if may_have_some { self.marks() } else { None }
     }
 
     /// The gap notice that belongs before the next message, if there is one.

@@ -250,7 +250,7 @@ impl Receiver {
             match duty.pop() {
                 Pop::Item(parcel) => {
                     // Congestion is judged by what is told to be free.
-                    duty.publish_freed(duty.mailbox.marks().is_none());
+                    duty.publish_freed(true);
                     let gap = ConsumerCell::open(duty, |consumer, duty| {
                         deliver::gap_before(consumer, duty)
                     });

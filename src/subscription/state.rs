@@ -444,6 +444,13 @@ impl Duty {
         unsafe { self.0.mailbox.publish_freed(each) };
     }
 
+    /// High-water and low-water marks, where there are any.
+    #[inline]
+    pub(crate) fn marks(&self) -> Option<&Marks> {
+        // SAFETY: as above
+        unsafe { self.0.mailbox.marks_of_consumer() }
+    }
+
     /// The gap notice that belongs before the parcel that was popped last, or that is due at all.
     #[inline]
     pub(crate) fn due_gap(&self, before_last: bool) -> Option<Gap> {
@@ -511,7 +518,7 @@ impl Duty {
             match deliver::run(&mut self, deliver::DELIVERY_BUDGET) {
                 Ran::Done => return,
                 Ran::Budget | Ran::Unwritten => break,
-                Ran::Idle => match self.park() {
+                Ran::Idle(_) => match self.park() {
                     Ok(()) => return,
                     Err(duty) => self = duty,
                 },
@@ -526,7 +533,7 @@ impl Duty {
         loop {
             duty = match duty.run_once() {
                 Outcome::Done => return,
-                Outcome::Idle(duty) => match duty.park() {
+                Outcome::Idle(duty, _) => match duty.park() {
                     Ok(()) => return,
                     Err(duty) => duty,
                 },
@@ -563,7 +570,7 @@ pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(
 impl Duty {
     fn run_once(mut self) -> Outcome<Self> {
         match deliver::run(&mut self, deliver::DELIVERY_BUDGET) {
-            Ran::Idle => Outcome::Idle(self),
+            Ran::Idle(handled) => Outcome::Idle(self, handled),
             Ran::Budget => Outcome::Again(self),
             Ran::Unwritten => Outcome::Stalled(self),
             Ran::Done => Outcome::Done,

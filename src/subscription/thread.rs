@@ -11,17 +11,22 @@ use super::scope;
 use super::state::{Duty, Wake};
 use super::waiting::Completion;
 use crate::error::SubscribeError;
+use crate::queue::pace::{self, Pace};
 use crate::sync::unmodelled::Arc;
 use crate::sync::{Mutex, Parker, hint, thread};
+use crate::worker::Run;
 use std::io;
 
 /// How often a thread that spins before it parks looks for messages, giving up its time slice in between.
 const LOOKS_BEFORE_PARK: u32 = 32;
 
-/// How often a thread that spins looks for messages before it gives up its time slice once: some
-/// microseconds. Where it has a core for itself that costs nothing; where several share one, each would else
-/// spin through its slice while the next one's message waits.
-const LOOKS_BETWEEN_YIELDS: u32 = 256;
+/// How often a thread that spins looks for the next message before it looks at all else that may be to do.
+const LOOKS_AT_SLOT: u32 = 16;
+
+/// How often a thread that spins does both before it gives up its time slice once: some microseconds. Where
+/// it has a core for itself that costs nothing; where several share one, each would else spin through its
+/// slice while the next one's message waits.
+const LOOKS_BETWEEN_YIELDS: u32 = 16;
 
 /// How often a thread looks again at a message that is claimed but not written yet, before it sleeps.
 const LOOKS_BEFORE_SLEEP: u32 = 16;
@@ -108,6 +113,7 @@ fn pin_to(core: usize) -> io::Result<()> {
 fn run(mut duty: Duty, wait: WaitStrategy) {
     let mut unwritten = 0;
     let mut looks = 0;
+    let mut pace = Pace::default();
     loop {
         let ran = deliver::run(&mut duty, DELIVERY_BUDGET);
         scope::run_pending();
@@ -122,12 +128,15 @@ fn run(mut duty: Duty, wait: WaitStrategy) {
                     thread::sleep(deliver::stalled_sleep(unwritten - LOOKS_BEFORE_SLEEP));
                 }
             }
-            Ran::Idle => {
+            Ran::Idle(handled) => {
                 unwritten = 0;
                 looks = u32::wrapping_add(looks, 1);
                 match wait {
                     WaitStrategy::Spin if looks % LOOKS_BETWEEN_YIELDS == 0 => thread::yield_now(),
-                    WaitStrategy::Spin => hint::spin_loop(),
+                    WaitStrategy::Spin => {
+                        pace.took(handled);
+                        spin(&duty, &pace);
+                    }
                     WaitStrategy::Yield => thread::yield_now(),
                     WaitStrategy::SpinThenPark if looks < LOOKS_BEFORE_PARK => thread::yield_now(),
                     WaitStrategy::SpinThenPark | WaitStrategy::Park => {
@@ -136,6 +145,19 @@ fn run(mut duty: Duty, wait: WaitStrategy) {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Looks for a while whether the next message is there.
+fn spin(duty: &Duty, pace: &Pace) {
+    for _ in 0..pace.left_out() {
+        pace::pause();
+    }
+    for _ in 0..LOOKS_AT_SLOT {
+        hint::spin_loop();
+        if duty.is_ready() {
+            return;
         }
     }
 }

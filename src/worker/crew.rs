@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::idle::{Announced, FallAsleep, Idle, Woken};
 use super::injector::Injector;
-use super::pool::{IdleStrategy, PAUSES};
+use super::pool::IdleStrategy;
 use super::stats::{PoolStats, WorkerCounters};
 use super::{Outcome, Run, current};
+use crate::queue::pace::{self, Pace};
 use crate::sync::unmodelled::Arc;
 use crate::sync::{ArrayQueue, SegQueue, hint, thread};
 
@@ -247,13 +248,17 @@ impl<R: Run> Worker<R> {
         self.before_run();
         let mut delay = delay;
         let mut work = work;
+        let mut pace = Pace::default();
         loop {
             match self.run_once(work) {
                 Outcome::Done => break,
-                Outcome::Idle(idle) => match self.linger(idle) {
-                    Some(again) => work = again,
-                    None => break,
-                },
+                Outcome::Idle(idle, done) => {
+                    pace.took(done);
+                    match self.linger(idle, &pace) {
+                        Some(again) => work = again,
+                        None => break,
+                    }
+                }
                 Outcome::Stalled(again) => {
                     self.held.push(Stalled::new(again, delay));
                     break;
@@ -274,17 +279,15 @@ impl<R: Run> Worker<R> {
     /// Work that has nothing to do for now: looks for a little while whether something comes, unless
     /// something else waits. Meanwhile the worker counts as searching, for it looks for other work too, and
     /// nobody is woken in its place. The work comes back if there is something to do.
-    fn linger(&mut self, idle: R) -> Option<R> {
+    fn linger(&mut self, idle: R, pace: &Pace) -> Option<R> {
         let lingers = self.crew.wait.lingers;
         if lingers == 0 || self.is_other_work_waiting() || !self.crew.idle.start_search() {
             return idle.rest().err();
         }
         self.searching = true;
-        for _ in 0..lingers {
-            for _ in 0..PAUSES {
-                hint::spin_loop();
-            }
-            if idle.is_ready() {
+        for look in 0..lingers {
+            pace::pause();
+            if look >= pace.left_out() && idle.is_ready() {
                 self.leave_search();
                 return Some(idle);
             }

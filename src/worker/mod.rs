@@ -55,8 +55,9 @@ pub(crate) enum Outcome<R> {
     /// Nothing.
     Done,
     /// Nothing for now. Its worker, if nothing else waits, looks for a few microseconds whether something
-    /// comes: that is cheaper for everybody than to submit it anew for each message.
-    Idle(R),
+    /// comes: that is cheaper for everybody than to submit it anew for each message. With how much was done
+    /// in this run: see [`Pace`](crate::queue::pace::Pace).
+    Idle(R, u32),
     /// There is more to do. The work goes to the back, behind what waits already.
     Again(R),
     /// The work cannot go on right now (an unwritten head). It is retried with a growing delay, while its

@@ -23,13 +23,9 @@ pub(crate) struct IdleStrategy {
     pub spins: u32,
     /// Looks after those, with a yield of the thread after each.
     pub yields: u32,
-    /// Looks, [`PAUSES`] spin-loop hints apart, whether there is more to do for the work that was run last.
+    /// Looks, [`PAUSES`](crate::queue::pace::PAUSES) spin-loop hints apart, whether there is more to do for the work that was run last.
     pub lingers: u32,
 }
-
-/// So many spin-loop hints are between two looks: a fraction of a microsecond. To look all the time would
-/// take the cache line away from whoever is about to write to it.
-pub(super) const PAUSES: u32 = 16;
 
 impl Default for IdleStrategy {
     /// No spins, four yields: right on one core as well, where a spinning worker keeps the submitter away. To

@@ -14,7 +14,7 @@ struct Idler {
 impl Run for Idler {
     fn run(self) -> Outcome<Self> {
         add(&self.runs);
-        Outcome::Idle(self)
+        Outcome::Idle(self, 1)
     }
 
     fn is_ready(&self) -> bool {
@@ -75,7 +75,7 @@ fn other_work_does_not_wait_for_who_lingers() {
         let counts = Arc::clone(&runs);
         let idler = job(move || {
             add(&counts);
-            Outcome::Idle(())
+            Outcome::Idle((), 1)
         });
         assert!(pool.submit(idler).is_ok());
         wait_until("it has run", || count(&runs) == number);

@@ -24,7 +24,7 @@ impl Run for Job {
     fn run(mut self) -> Outcome<Self> {
         match (self.0)() {
             Outcome::Done => Outcome::Done,
-            Outcome::Idle(()) => Outcome::Idle(self),
+            Outcome::Idle((), done) => Outcome::Idle(self, done),
             Outcome::Again(()) => Outcome::Again(self),
             Outcome::Stalled(()) => Outcome::Stalled(self),
         }
