@@ -1,12 +1,11 @@
 //! The memory of messages: that of a dropped one is kept for the next one of its size. Messages are made by
-//! publishers and end at consumers, mostly on another core, which is the case that allocators are worst at; and
-//! a message's memory is used as often as messages are published. So what a consumer frees goes back to
-//! publishers, by the batch: see [`stock`](crate::queue::stock).
+//! publishers and end at consumers, mostly on another core, which is the case that allocators are worst
+//! at. So what a consumer frees goes back to publishers, by the batch: see [`stock`](crate::queue::stock).
 //!
-//! What is kept is bounded: [`MOST_IN_DEPOT`] bytes of each size in the process, and some 64 pieces of each size
-//! by a thread that makes or drops messages, until it ends. Messages larger than [`LARGEST`] are left to
-//! the allocator. So are all of them in models and when fuzzing, where a use after free is to be seen, and under
-//! miri.
+//! What is kept is bounded: [`MOST_IN_DEPOT`] bytes of each size in the process, and some 64 pieces of each
+//! size by a thread that makes or drops messages, until it ends. Messages larger than [`LARGEST`] are left
+//! to the allocator. So are all of them in models and when fuzzing, where a use after free is to be seen,
+//! and under miri.
 
 #![expect(
     unsafe_code,

@@ -8,11 +8,11 @@
     reason = "traits that are promises about pointers and memory"
 )]
 
+mod consumer;
 pub(crate) mod grown;
 #[cfg(any(loom, feature = "internals"))]
 pub(crate) mod hold;
 pub(crate) mod index;
-pub(crate) mod pace;
 pub(crate) mod ring;
 pub(crate) mod room;
 pub(crate) mod shedding;

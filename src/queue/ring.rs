@@ -11,13 +11,13 @@
     reason = "slots hold raw pointers; the consumer's side is a cell"
 )]
 
+use super::consumer::Consumer;
 use super::grown::{Behind, MOST_SLOTS, Retired, Slots};
-use super::index::{Generation, Place, Tail, TailWord};
+use super::index::{Place, Tail, TailWord};
 use super::{Close, Pinned, Pointer, Pop, Push};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::{UnsafeCell, hint};
 use std::marker::PhantomData;
-use std::ptr;
 
 /// A ring never has more slots than this from the start; what a larger capacity admits goes to rings behind
 /// it.
@@ -57,44 +57,6 @@ struct ConsumerLine {
     freed: AtomicU64,
     /// Held by whoever has the duty to run the consumer; passes on through the tail word.
     state: UnsafeCell<Consumer>,
-}
-
-/// All that the consumer needs for the next item: nothing of it is on a line that producers write.
-#[derive(Debug)]
-struct Consumer {
-    /// The position to be taken next.
-    head: u64,
-    /// How many positions before it the producers have not been told of.
-    untold: u32,
-    /// They are told of so many at the latest.
-    tell_after: u32,
-    /// Where the slots begin of the ring that `head` lives in, unless it has moved on to the next one.
-    slots: *const AtomicPtr<()>,
-    /// How many slots that ring has, less one.
-    mask: u32,
-    /// The tail word's, when it moved on to that ring.
-    generation: Generation,
-    /// It is not the first one.
-    is_grown: bool,
-}
-
-impl Consumer {
-    fn move_to(&mut self, slots: &Slots, generation: Generation, is_grown: bool) {
-        self.slots = slots.first();
-        self.mask = (slots.len() - 1) as u32;
-        self.generation = generation;
-        self.is_grown = is_grown;
-    }
-
-    /// The slot of the position to be taken next.
-    #[inline(always)]
-    fn slot(&self) -> &AtomicPtr<()> {
-        let index = self.head as usize & self.mask as usize;
-        // SAFETY: there are more slots than `mask`
-        let slot = unsafe { self.slots.add(index) };
-        // SAFETY: rings are taken out by the consumer only, which then has left them
-        unsafe { &*slot }
-    }
 }
 
 // SAFETY: items are `Send`; the slots are claimed by one producer each through the tail word, and the
@@ -157,15 +119,7 @@ impl<T: Pointer, B> Ring<T, B> {
             between,
             consumer: ConsumerLine {
                 freed: AtomicU64::new(0),
-                state: UnsafeCell::new(Consumer {
-                    head: 0,
-                    untold: 0,
-                    tell_after: (slots.len() as u32 / 2).max(1),
-                    slots: slots.first(),
-                    mask: (slots.len() - 1) as u32,
-                    generation: Generation::FIRST,
-                    is_grown: false,
-                }),
+                state: UnsafeCell::new(Consumer::new(&slots)),
             },
             slots,
             _items: PhantomData,
@@ -400,7 +354,7 @@ impl<T: Pointer, B> Ring<T, B> {
     #[inline]
     pub unsafe fn pop_quickly(&self) -> Option<T> {
         // SAFETY: the duty gives exclusive access
-        let take = |state: *mut Consumer| take(unsafe { &mut *state });
+        let take = |state: *mut Consumer| unsafe { &mut *state }.take();
         self.consumer.state.with_mut(take)
     }
 
@@ -444,7 +398,7 @@ impl<T: Pointer, B> Ring<T, B> {
             return Pop::Unwritten;
         }
         consumer.move_to(grown.slots(), grown.generation(), true);
-        take(consumer).map_or(Pop::Unwritten, Pop::Item)
+        consumer.take().map_or(Pop::Unwritten, Pop::Item)
     }
 
     /// True if the next item is there, in the ring that the last one was in. Looks at its slot only.
@@ -508,7 +462,7 @@ impl<T: Pointer, B> Ring<T, B> {
         self.consumer.state.with_mut(tell);
     }
 
-    /// Whether they are: it is never said of a ring of which they are not, unless that has three slots or fewer.
+    /// Whether they are. Also said of a ring of three slots or fewer.
     ///
     /// # Safety
     /// The caller has the duty to run the consumer.
@@ -542,23 +496,6 @@ impl<T: Pointer, B> Ring<T, B> {
         });
         self.tail.park(head)
     }
-}
-
-/// Takes the next item, if it is there.
-#[inline(always)]
-fn take<T: Pointer>(consumer: &mut Consumer) -> Option<T> {
-    let slot = consumer.slot();
-    // Acquire: pairs with the Release in `write_slot`.
-    let ptr = slot.load(Ordering::Acquire);
-    if ptr.is_null() {
-        return None;
-    }
-    // Relaxed: published by `publish_freed`.
-    slot.store(ptr::null_mut(), Ordering::Relaxed);
-    consumer.head += 1;
-    consumer.untold += 1;
-    // SAFETY: `write_slot` put it there, and the null makes sure that it is taken once
-    Some(unsafe { T::from_ptr(ptr) })
 }
 
 /// What became of a push whose claim found the word to be that.

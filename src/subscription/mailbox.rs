@@ -9,7 +9,7 @@ use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
 use super::state::Marks;
 use super::waiting::Waiter;
-use crate::message::{Gap, Key, Message, MessageId};
+use crate::message::{Gap, Key};
 use crate::queue::grown::{MOST_SLOTS, Retired};
 use crate::queue::ring::{MAX_SLOTS, Ring};
 use crate::queue::room::RoomWaiters;
@@ -593,15 +593,6 @@ impl Mailbox {
             // Relaxed: as above; the swap makes sure that each grant is given back once.
             let granted = books.limit.swap(base, Ordering::Relaxed);
             budget.give_back((granted - base).div_ceil(GRANT) * GRANT);
-        }
-    }
-}
-
-impl Parcel {
-    fn message_id(&self) -> Option<MessageId> {
-        match self {
-            Self::Message(message) => Some(Message::id(message)),
-            Self::Marked(envelope) => envelope.message_id(),
         }
     }
 }

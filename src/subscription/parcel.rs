@@ -26,6 +26,13 @@ impl Parcel {
         }
     }
 
+    pub(super) fn message_id(&self) -> Option<MessageId> {
+        match self {
+            Self::Message(message) => Some(Message::id(message)),
+            Self::Marked(envelope) => envelope.message_id(),
+        }
+    }
+
     /// The same, taken out of it.
     pub(crate) fn into_message(self) -> Option<Message> {
         match self {

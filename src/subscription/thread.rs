@@ -11,10 +11,9 @@ use super::scope;
 use super::state::{Duty, Wake};
 use super::waiting::Completion;
 use crate::error::SubscribeError;
-use crate::queue::pace::{self, Pace};
 use crate::sync::unmodelled::Arc;
 use crate::sync::{Mutex, Parker, hint, thread};
-use crate::worker::Run;
+use crate::worker::{Pace, Run, pause};
 use std::io;
 
 /// How often a thread that spins before it parks looks for messages, giving up its time slice in between.
@@ -134,7 +133,7 @@ fn run(mut duty: Duty, wait: WaitStrategy) {
                 match wait {
                     WaitStrategy::Spin if looks % LOOKS_BETWEEN_YIELDS == 0 => thread::yield_now(),
                     WaitStrategy::Spin => {
-                        pace.took(handled);
+                        pace.did(handled);
                         spin(&duty, &pace);
                     }
                     WaitStrategy::Yield => thread::yield_now(),
@@ -152,7 +151,7 @@ fn run(mut duty: Duty, wait: WaitStrategy) {
 /// Looks for a while whether the next message is there.
 fn spin(duty: &Duty, pace: &Pace) {
     for _ in 0..pace.left_out() {
-        pace::pause();
+        pause();
     }
     for _ in 0..LOOKS_AT_SLOT {
         hint::spin_loop();

@@ -7,8 +7,7 @@ use super::idle::{Announced, FallAsleep, Idle, Woken};
 use super::injector::Injector;
 use super::pool::IdleStrategy;
 use super::stats::{PoolStats, WorkerCounters};
-use super::{Outcome, Run, current};
-use crate::queue::pace::{self, Pace};
+use super::{Outcome, Pace, Run, current, pause};
 use crate::sync::unmodelled::Arc;
 use crate::sync::{ArrayQueue, SegQueue, hint, thread};
 
@@ -253,7 +252,7 @@ impl<R: Run> Worker<R> {
             match self.run_once(work) {
                 Outcome::Done => break,
                 Outcome::Idle(idle, done) => {
-                    pace.took(done);
+                    pace.did(done);
                     match self.linger(idle, &pace) {
                         Some(again) => work = again,
                         None => break,
@@ -286,7 +285,7 @@ impl<R: Run> Worker<R> {
         }
         self.searching = true;
         for look in 0..lingers {
-            pace::pause();
+            pause();
             if look >= pace.left_out() && idle.is_ready() {
                 self.leave_search();
                 return Some(idle);

@@ -9,6 +9,7 @@
 //! - [`idle`]: who searches, who sleeps, who is woken, and how the pool ends. Its protocol and the argument
 //!   that no wake-up is lost stand in `README.md` beside it.
 //! - [`word`]: the one state word of that protocol.
+//! - [`pace`]: how soon it is looked whether more has come.
 //! - [`stats`]: counters that nobody reads through.
 //!
 //! A piece of work is a value. It is in one place at a time (a queue, a worker's hands, the shelf), and who
@@ -20,6 +21,7 @@ mod idle;
 mod injector;
 #[cfg(any(loom, feature = "internals"))]
 pub mod internals;
+mod pace;
 mod pool;
 mod stats;
 #[cfg(all(test, not(loom)))]
@@ -27,6 +29,7 @@ mod tests;
 mod word;
 
 pub(crate) use current::on_worker;
+pub(crate) use pace::{Pace, pause};
 pub(crate) use pool::{IdleStrategy, Pool, PoolOptions};
 pub(crate) use stats::PoolStats;
 pub(crate) use word::MAX_WORKERS;
@@ -56,7 +59,7 @@ pub(crate) enum Outcome<R> {
     Done,
     /// Nothing for now. Its worker, if nothing else waits, looks for a few microseconds whether something
     /// comes: that is cheaper for everybody than to submit it anew for each message. With how much was done
-    /// in this run: see [`Pace`](crate::queue::pace::Pace).
+    /// in this run: see [`Pace`].
     Idle(R, u32),
     /// There is more to do. The work goes to the back, behind what waits already.
     Again(R),

@@ -1,15 +1,15 @@
-//! How soon a consumer that has emptied its queue looks at it again.
+//! How soon somebody whose work is done for now looks whether there is more.
 //!
-//! A look takes the line of the next slot away from the producer that is about to write there, and a run that
-//! finds nothing takes the tail's. A consumer that is as fast as its producer would do that for each item, and
-//! each would wait for the other's lines. So where several items come at a time, it leaves the producer alone
-//! for a little longer, if that brings more of them: up to two microseconds. Where one comes at a time, or as
-//! many as before, because producers wait for what the consumer does, it looks soon.
+//! A look takes the memory that tells of it away from whoever is about to write there. Who is as fast as those
+//! who bring the work would do that for each piece, and each would wait for the other. So where several
+//! pieces come at a time, it leaves them alone for a little longer, if that brings more of them: up to two
+//! microseconds. Where one comes at a time, or as many as before, because what is done is waited for, it
+//! looks soon.
 
 use crate::sync::hint;
 
-/// So many spin-loop hints are between two looks, a fraction of a microsecond: to look all the time would take
-/// the line away even from who has much to write.
+/// So many spin-loop hints are between two looks, a fraction of a microsecond: to look all the time would
+/// take the cache line away even from who has much to write.
 pub(crate) const PAUSES: u32 = 16;
 
 /// Pauses for so long.
@@ -36,23 +36,23 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// So many items were taken out until nothing was left.
+    /// So many pieces were done until nothing was left.
     #[inline]
-    pub(crate) fn took(&mut self, items: u32) {
-        if items <= 1 {
+    pub(crate) fn did(&mut self, pieces: u32) {
+        if pieces <= 1 {
             *self = Self::default();
         } else if self.holds > 0 {
             self.holds -= 1;
             if self.holds == 0 {
                 *self = Self::default();
             }
-        } else if 2 * items < 3 * self.before {
+        } else if 2 * pieces < 3 * self.before {
             self.left_out = 0;
             self.holds = HOLDS;
         } else if self.left_out == MOST_LEFT_OUT {
             self.holds = HOLDS;
         } else {
-            self.before = items;
+            self.before = pieces;
             self.left_out = 2 * self.left_out + 1;
         }
     }
@@ -68,14 +68,14 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// What is left out after each of so many items.
-    fn left_out(items: &[u32]) -> Vec<u32> {
+    /// What is left out after each of so many pieces.
+    fn left_out(pieces: &[u32]) -> Vec<u32> {
         let mut pace = Pace::default();
-        let after = |items: &u32| {
-            pace.took(*items);
+        let after = |pieces: &u32| {
+            pace.did(*pieces);
             pace.left_out()
         };
-        items.iter().map(after).collect()
+        pieces.iter().map(after).collect()
     }
 
     #[test]
@@ -88,9 +88,9 @@ mod tests {
 
     #[test]
     fn what_was_found_out_is_tried_again_after_a_while() {
-        let mut items = vec![4; 2 + HOLDS as usize];
-        items.extend([4, 8, 16]);
-        let waits = left_out(&items);
+        let mut pieces = vec![4; 2 + HOLDS as usize];
+        pieces.extend([4, 8, 16]);
+        let waits = left_out(&pieces);
         assert_eq!(waits[1..waits.len() - 3], [0; 1 + HOLDS as usize]);
         assert_eq!(waits[waits.len() - 3..], [1, 3, 3]);
     }
