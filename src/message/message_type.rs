@@ -152,8 +152,7 @@ impl<T: Send + Sync + 'static> MessageType<T> {
             [] => None,
             some => Some(Box::leak(Box::new(Formatters(some)))),
         };
-        let vtable = VTable::of::<T>(formatters.is_some());
-        register(self.name, self.control, formatters, vtable)
+        register::<T>(self.name, self.control, formatters)
     }
 
     /// A message of this type. `payload` is moved into it, and never copied after that.
@@ -199,7 +198,8 @@ pub struct TypeInfo {
     control: bool,
     formats: Box<[&'static Format]>,
     formatters: Option<&'static dyn Render>,
-    /// Of the Rust type that all messages of this type carry.
+    /// The Rust type that all messages of this type carry.
+    carries: TypeId,
     vtable: &'static VTable,
 }
 
@@ -242,6 +242,11 @@ impl TypeInfo {
     }
 
     #[inline]
+    pub(super) fn carries(&self) -> TypeId {
+        self.carries
+    }
+
+    #[inline]
     pub(super) fn vtable(&self) -> &'static VTable {
         self.vtable
     }
@@ -279,11 +284,10 @@ static TYPES: RwLock<Vec<&'static TypeInfo>> = RwLock::new(Vec::new());
 static LEAKED: RwLock<Vec<&'static (dyn Any + Send + Sync)>> = RwLock::new(Vec::new());
 
 #[cold]
-fn register(
+fn register<T: Send + Sync + 'static>(
     name: &'static str,
     control: bool,
     formatters: Option<&'static dyn Render>,
-    vtable: &'static VTable,
 ) -> &'static TypeInfo {
     let formats = formatters.map(Render::formats).unwrap_or_default().into();
     let mut types = TYPES
@@ -296,7 +300,8 @@ fn register(
         control,
         formats,
         formatters,
-        vtable,
+        carries: TypeId::of::<T>(),
+        vtable: VTable::of::<T>(formatters.is_some()),
     }));
     types.push(info);
     info
@@ -377,6 +382,6 @@ fn find_or_register_default<T: Send + Sync + 'static>(key: TypeId) -> &'static T
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         defaults
             .entry(key)
-            .or_insert_with(|| register(type_name::<T>(), false, None, VTable::of::<T>(false)))
+            .or_insert_with(|| register::<T>(type_name::<T>(), false, None))
     })
 }

@@ -43,8 +43,6 @@ pub(crate) struct VTable {
     retain: unsafe fn(NonNull<Header>),
     /// True if the only handle is the caller's.
     is_unique: unsafe fn(NonNull<Header>) -> bool,
-    /// A function because `TypeId::of` is const only since Rust 1.91.
-    payload_type: fn() -> TypeId,
     /// Where the texts are, if there is room for them. They live as long as the message.
     renderings: Option<unsafe fn(NonNull<Header>) -> NonNull<Renderings>>,
 }
@@ -67,7 +65,6 @@ impl<T: Send + Sync + 'static> VTableOf<T> {
         release: release::<T, ()>,
         retain: retain::<T, ()>,
         is_unique: is_unique::<T, ()>,
-        payload_type: TypeId::of::<T>,
         renderings: None,
     };
 
@@ -75,7 +72,6 @@ impl<T: Send + Sync + 'static> VTableOf<T> {
         release: release::<T, Renderings>,
         retain: retain::<T, Renderings>,
         is_unique: is_unique::<T, Renderings>,
-        payload_type: TypeId::of::<T>,
         renderings: Some(renderings::<T>),
     };
 }
@@ -202,14 +198,11 @@ impl Erased {
     /// The payload, if it is a `T`.
     #[inline]
     pub(super) fn get<T: 'static>(&self) -> Option<&T> {
-        let payload_type = self.header().info.vtable().payload_type;
-        // One type's function may have several addresses, so that is only the short way to say yes.
-        let is_same = payload_type as usize == TypeId::of::<T> as fn() -> TypeId as usize;
-        if !is_same && payload_type() != TypeId::of::<T>() {
+        if self.header().info.carries() != TypeId::of::<T>() {
             return None;
         }
-        // SAFETY: the vtable is that of the type in `new`, which is T; what `self` owns keeps it alive; the
-        // tail, which may be another one, is behind what is looked at
+        // SAFETY: the description is that of the type in `new`, which carries a T; what `self` owns keeps it
+        // alive; the tail, which may be another one, is behind what is looked at
         let inner = unsafe { self.pointer().cast::<Inner<T>>().as_ref() };
         Some(&inner.payload)
     }

@@ -1,14 +1,14 @@
-//! A stock of things that one thread has left over and another one needs: each thread has some of its own, and
-//! hands them on by the batch through a [`Depot`]. So what is made on one core and ends on another goes around,
-//! and the lines of the two sides meet once a batch.
+//! A stock of things that one thread has left over and another one needs: each thread has some of its own,
+//! and hands them on by the batch through a [`Depot`]. So what is made on one core and ends on another goes
+//! around, and the lines of the two sides meet once a batch.
 
 use crate::sync::ArrayQueue;
 
 /// As many are handed on at once. Small in models, so that they get there.
 pub const BATCH: usize = if cfg!(loom) { 1 } else { 32 };
 
-/// A thread keeps no more than this for itself. Twice a batch, so that one that is about to hand some on is as
-/// far from having to fetch some.
+/// A thread keeps no more than this for itself. Twice a batch, so that one that is about to hand some on is
+/// as far from having to fetch some.
 const MOST_KEPT: usize = 2 * BATCH;
 
 /// What comes next is known so many things before: a batch is fetched while so many are left.

@@ -156,11 +156,11 @@ impl<T> PayloadArc<T> {
         unsafe { Self::from_raw(place) }
     }
 
-    /// Drops this reference. If it was the only one, the value is dropped, and here is the memory; if the drop
-    /// panics, the memory is freed.
+    /// Drops this reference. If it was the only one, the value is dropped, and here is the memory; if the
+    /// drop panics, the memory is freed.
     #[inline]
     pub(crate) fn vacate(self) -> Option<Vacant<T>> {
-        // Acquire inside: as in `is_unique`. Who has the only reference needs no read-modify-write to drop it.
+        // Acquire inside: as in `is_unique`. Who has the only reference drops it without a read-modify-write.
         let Ok(mut unique) = triomphe::Arc::try_unique(self.0) else {
             return None;
         };
@@ -185,7 +185,7 @@ impl<T> Vacant<T> {
     }
 
     /// # Safety
-    /// `memory` came from [`Self::into_raw`] for a type of the same size and alignment, and this is done once.
+    /// `memory` came from [`Self::into_raw`] for a type of the same size and alignment; this is done once.
     #[inline]
     pub(crate) unsafe fn from_raw(memory: NonNull<()>) -> Self {
         // SAFETY: guaranteed by caller

@@ -1,10 +1,10 @@
 //! How soon somebody whose work is done for now looks whether there is more.
 //!
-//! A look takes the memory that tells of it away from whoever is about to write there. Who is as fast as those
-//! who bring the work would do that for each piece, and each would wait for the other. So where several
-//! pieces come at a time, it leaves them alone for a little longer, if that brings more of them: up to two
-//! microseconds. Where one comes at a time, or as many as before, because what is done is waited for, it
-//! looks soon.
+//! A look takes the memory that tells of it away from whoever is about to write there. Who is as fast as
+//! those who bring the work would do that for each piece, and each would wait for the other. So where
+//! several pieces come at a time, it leaves them alone for a little longer, if that brings more of them: up
+//! to two microseconds. Where one comes at a time, or as many as before, because what is done is waited
+//! for, it looks soon.
 
 use crate::sync::hint;
 

@@ -23,7 +23,8 @@ pub(crate) struct IdleStrategy {
     pub spins: u32,
     /// Looks after those, with a yield of the thread after each.
     pub yields: u32,
-    /// Looks, [`PAUSES`](super::pace::PAUSES) spin-loop hints apart, whether there is more to do for the work that was run last.
+    /// Looks, [`PAUSES`](super::pace::PAUSES) spin-loop hints apart, whether there is more to do for the
+    /// work that was run last.
     pub lingers: u32,
 }
 
