@@ -2,7 +2,8 @@
 //! never be any; a lost wake-up is reported as a deadlock.
 //!
 //! Mutants: a close that wakes nobody, one that wakes before it closes, a publisher that registers after
-//! its last try, room that nobody is told of.
+//! its last try, room that nobody is told of, what is taken not counted as room, and room told by half a
+//! ring.
 #![cfg(loom)]
 
 use loom_tests::{Got, Note, Role, notes, phased, race};
@@ -17,17 +18,19 @@ struct Scene {
 type Part = Role<(Receipt, Option<Receiver>)>;
 
 impl Scene {
-    /// A receiver with room for one message, which is taken.
-    fn new() -> Self {
+    /// A receiver with room for so many messages, which is taken.
+    fn new(capacity: u8) -> Self {
         let bus = Bus::new().unwrap();
         let topic = bus.topic("t").unwrap();
         let receiver = topic
             .subscribe()
             .overflow(Overflow::Block { timeout: None })
-            .capacity(1)
+            .capacity(capacity.into())
             .receiver()
             .unwrap();
-        topic.publish(Note::new(9, 0)).unwrap();
+        for sequence in 0..capacity {
+            topic.publish(Note::new(9, sequence)).unwrap();
+        }
         Self {
             _bus: bus,
             topic,
@@ -53,8 +56,19 @@ fn receive(mut receiver: Receiver, count: usize) -> Part {
 #[test]
 fn there_is_room() {
     phased("blocked_publishers, room", 880, || {
-        let scene = Scene::new();
+        let scene = Scene::new(1);
         let parts = [scene.publish(0), receive(scene.receiver, 2)];
+        let [(receipt, _), _] = race(&scene.topic, parts);
+        assert_eq!(receipt.offered(), 1);
+    });
+}
+
+/// It hears of that at once: the consumer may take its time with what it took.
+#[test]
+fn there_is_room_for_one_of_many() {
+    phased("blocked_publishers, one of many", 60, || {
+        let scene = Scene::new(4);
+        let parts = [scene.publish(0), receive(scene.receiver, 1)];
         let [(receipt, _), _] = race(&scene.topic, parts);
         assert_eq!(receipt.offered(), 1);
     });
@@ -63,7 +77,7 @@ fn there_is_room() {
 #[test]
 fn there_is_room_once_more() {
     phased("blocked_publishers, once more", 25_500, || {
-        let scene = Scene::new();
+        let scene = Scene::new(1);
         let (once, again) = (scene.publish(0), scene.publish(1));
         let publish: Part = Box::new(move || {
             let (mut receipt, _) = once();
@@ -79,7 +93,7 @@ fn there_is_room_once_more() {
 #[test]
 fn there_will_be_none() {
     phased("blocked_publishers, end", 93, || {
-        let scene = Scene::new();
+        let scene = Scene::new(1);
         let publish = scene.publish(0);
         let receiver = scene.receiver;
         let end: Part = Box::new(move || {

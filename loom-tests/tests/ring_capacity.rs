@@ -2,7 +2,8 @@
 //! refused while n were waiting.
 //!
 //! Mutants: one too many admitted, the room taken from the tail as it was before the claim failed,
-//! `freed` looked up without a look at the tail before, a claim that does not release.
+//! `freed` looked up without a look at the tail before, a claim that does not release, what was told taken
+//! for untold.
 #![cfg(loom)]
 #![expect(unsafe_code, reason = "a model of the unsafe parts")]
 
@@ -33,7 +34,9 @@ fn consume(ring: &Ring<Item>, polls: usize, limit: u64) -> usize {
                 "more than {limit} wait"
             );
             // SAFETY: the only consumer, which never parks
-            unsafe { ring.publish_freed() };
+            assert!(unsafe { ring.publish_freed() }, "one is out");
+            // SAFETY: as above
+            assert!(!unsafe { ring.publish_freed() }, "that was told");
         }
     }
     taken

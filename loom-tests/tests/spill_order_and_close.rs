@@ -2,7 +2,7 @@
 //! out in the order of its producer, and the end is last.
 //!
 //! Mutants: a claim that does not move on to the next ring, the next ring gone to before its turn, the end
-//! told before the last position.
+//! told before the last position, the next ring gone to without its slots.
 #![cfg(loom)]
 
 use loom::sync::Arc;

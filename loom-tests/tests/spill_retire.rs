@@ -4,7 +4,8 @@
 //! Mutants: rings freed at once; the word moved on to the first ring whatever was claimed since; rings taken
 //! out before it has, or with a new one in front of them, or without Release; a new ring put in front without
 //! a look whether the word is still the same; `install`, or one of the loads, Relaxed; the current ring loaded
-//! without the fence; a push refused though there is no limit, since another one was quicker. (Nothing here
+//! without the fence; a push refused though there is no limit, since another one was quicker; a consumer that
+//! is back at the first ring and looks at the slots of the one that it gave back. (Nothing here
 //! depends on the Acquire of a claim, since there is that fence; or on the order of the move back to the first
 //! ring: a claim after it acquires the last one before it all the same; or on its generation, which only lets
 //! the consumer tell a ring that was made too late from one that is in use.)
