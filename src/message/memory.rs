@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::ptr::NonNull;
 
 /// Bytes of one size that are kept for all threads.
-const MOST_IN_DEPOT: usize = 1 << 20;
+const MOST_IN_DEPOT: usize = 1 << 18;
 
 /// Bytes, without the count of handles.
 const LARGEST: usize = 504;

@@ -129,7 +129,24 @@ fn flush_garbage() {
     }
 }
 
+/// Has the bus keep as much memory for later messages as it does at most, and says how much that is: it is the
+/// process's, whatever topics and subscriptions there are.
+fn fill_memory_of_messages() -> i64 {
+    const PLENTY: u64 = 8_192;
+    let bus = Bus::new().expect("a bus");
+    let topic = bus.topic("plenty").expect("a topic");
+    let receiver = topic.subscribe().receiver().expect("a receiver");
+    let before = requested();
+    for number in 0..PLENTY {
+        topic.publish(Item::new(0, number)).expect("published");
+    }
+    drop(receiver);
+    flush_garbage();
+    requested() - before
+}
+
 fn stasis_handlers(count: usize, sharing: usize) -> Vec<Figure> {
+    let kept = fill_memory_of_messages();
     let bus = Bus::new().expect("a bus");
     let subscribe = |topic: &Topic| {
         let mut next = 0;
@@ -139,7 +156,7 @@ fn stasis_handlers(count: usize, sharing: usize) -> Vec<Figure> {
         };
         topic.subscribe().run(handler).expect("a subscription")
     };
-    weigh(
+    let mut figures = weigh(
         (count, sharing),
         |count| bus_topics(&bus, count),
         subscribe,
@@ -160,10 +177,15 @@ fn stasis_handlers(count: usize, sharing: usize) -> Vec<Figure> {
                 }
             }
         },
-    )
+    );
+    if sharing > 1 {
+        figures.push(figure("kept for messages, process", "B", kept as f64));
+    }
+    figures
 }
 
 fn stasis_receivers(count: usize, sharing: usize) -> Vec<Figure> {
+    fill_memory_of_messages();
     let bus = Bus::new().expect("a bus");
     weigh(
         (count, sharing),
