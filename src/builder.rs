@@ -73,8 +73,10 @@ impl BusBuilder {
     }
 
     /// How many messages may wait beyond the rings of their mailboxes, in the whole bus (R4). Beyond it,
-    /// mailboxes that spill shed, with gap notices. It is given out to mailboxes 256 at a time, so up to
-    /// 255 for each of those that spill may go unused. Default: [`DEFAULT_MESSAGE_BUDGET`].
+    /// mailboxes that spill shed, with gap notices. A mailbox takes 8 of it at first, then as many as it has
+    /// already, 256 at most: so while it falls behind, it has no more unused than used, or 8. It gives all
+    /// back when it is empty, and half after a run that leaves less than a quarter of it in use.
+    /// Default: [`DEFAULT_MESSAGE_BUDGET`].
     pub fn message_budget(mut self, messages: u64) -> Self {
         self.message_budget = messages;
         self

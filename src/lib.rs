@@ -80,6 +80,7 @@ pub mod internals {
     pub use crate::queue::shedding::{Evicted, Shedding};
     pub use crate::queue::stock::{Depot, Stock};
     pub use crate::queue::{Close, Pinned, Pointer, Pop, Push};
+    pub use crate::subscription::budget::{Bound, Budget};
     pub use crate::subscription::hold::HeldPublish;
     pub use crate::worker::internals as worker;
 }

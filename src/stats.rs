@@ -2,7 +2,7 @@
 //! anybody at any time without stopping anything. Nobody reads through them: they order nothing.
 
 use crate::sync::atomic::Ordering;
-use crate::sync::unmodelled::{AtomicU8, AtomicU32, AtomicU64, OnceLock};
+use crate::sync::unmodelled::{AtomicU8, AtomicU32, AtomicU64, OnceBox};
 use std::fmt;
 
 /// A number that counts up.
@@ -55,14 +55,14 @@ const FIRST_BOUND_NANOS: u64 = 128;
 pub(crate) struct Histograms<const N: usize> {
     counts: [[AtomicU8; BUCKETS]; N],
     /// How often each count has wrapped.
-    carries: OnceLock<Box<[[AtomicU32; BUCKETS]; N]>>,
+    carries: OnceBox<[[AtomicU32; BUCKETS]; N]>,
 }
 
 impl<const N: usize> Default for Histograms<N> {
     fn default() -> Self {
         Self {
             counts: std::array::from_fn(|_| Default::default()),
-            carries: OnceLock::new(),
+            carries: OnceBox::new(),
         }
     }
 }

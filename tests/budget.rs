@@ -7,7 +7,7 @@ use stasis_bus::{Bus, Delivery, OwnThread, Topic, WaitStrategy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use support::{DEADLINE, Item, KINDS, Kind, Seen, eventually, join, scaled, subscribe};
+use support::{DEADLINE, Gate, Item, KINDS, Kind, Seen, eventually, join, scaled, subscribe};
 
 fn bus_with(budget: u64) -> (Bus, Topic) {
     let bus = Bus::builder()
@@ -97,7 +97,6 @@ fn order_survives_while_publishers_and_consumer_race() {
 fn beyond_the_budget_a_spilling_mailbox_sheds_with_a_gap() {
     for kind in KINDS {
         let what = format!("{kind:?}");
-        // Two grants of 256.
         let (bus, topic) = bus_with(512);
         let sub = subscribe(kind, &topic, |builder| builder.capacity(8));
         let plug = sub.plug();
@@ -130,7 +129,8 @@ fn the_budget_is_shared_and_one_that_ends_gives_its_part_back() {
         let (bus, topic) = bus_with(256);
         let greedy = subscribe(kind, &topic, |builder| builder.capacity(1));
         let plug = greedy.plug();
-        topic.publish_batch((0..100).map(Item)).unwrap();
+        let receipt = topic.publish_batch((0..300).map(Item)).unwrap();
+        assert!(receipt.shed() > 0, "{kind:?}: it took all");
         assert_eq!(bus.stats().budget_granted, 256, "{kind:?}");
         let other_topic = bus.topic("other").unwrap();
         let other = subscribe(Kind::Park, &other_topic, |builder| builder.capacity(1));
@@ -160,11 +160,81 @@ fn a_limit_is_kept_within_the_budget() {
         let plug = sub.plug();
         let receipt = topic.publish_batch((0..500).map(Item)).unwrap();
         assert_eq!((receipt.offered(), receipt.shed()), (300, 200), "{kind:?}");
-        assert_eq!(bus.stats().budget_granted, 512, "{kind:?}: in steps of 256");
+        // The ring has 4.
+        assert_eq!(bus.stats().budget_granted, 296, "{kind:?}");
         plug.open();
         sub.log.wait_for_gaps(200);
         expect_given_back(&bus, &format!("{kind:?}"));
         sub.finish();
+    }
+}
+
+/// However many lag: what they have of the budget is about what waits, so the budget is not used up while
+/// there is room in it.
+#[test]
+fn many_that_lag_a_little_take_a_little() {
+    let lagging = scaled(10_000, 100) as u64;
+    let (bus, topic) = bus_with(9 * lagging);
+    let receivers: Vec<_> = (0..lagging)
+        .map(|_| topic.subscribe().receiver().unwrap())
+        .collect();
+    let receipt = topic.publish_batch((0..12).map(Item)).unwrap();
+    assert_eq!((receipt.offered(), receipt.shed()), (12 * lagging, 0));
+    // 4 of each are beyond its ring.
+    let granted = bus.stats().budget_granted;
+    assert!((4 * lagging..=8 * lagging).contains(&granted), "{granted}");
+    for mut receiver in receivers {
+        assert_eq!(receiver.try_iter().count(), 12);
+    }
+    assert_eq!(bus.stats().budget_granted, 0);
+}
+
+/// One mailbox never has more than it has used twice, and to the last message what is left of the budget is
+/// had by who wants it.
+#[test]
+fn what_is_granted_follows_what_waits() {
+    let (bus, topic) = bus_with(4000);
+    let mut receiver = topic.subscribe().receiver().unwrap();
+    for waiting in 1..=4008 {
+        assert_eq!(topic.publish(Item(waiting)).unwrap().offered(), 1);
+        let (beyond, granted) = (waiting.saturating_sub(8), bus.stats().budget_granted);
+        assert!(granted >= beyond, "{granted} for {beyond}");
+        assert!(
+            granted <= (2 * beyond + 8).min(beyond + 256),
+            "{granted} for {beyond}"
+        );
+    }
+    assert_eq!(topic.publish(Item(0)).unwrap().shed(), 1);
+    assert_eq!(receiver.try_iter().count(), 4008 + 1, "and the gap notice");
+    assert_eq!(bus.stats().budget_granted, 0);
+}
+
+/// Who has caught up but for a little, and never rests, gives back most of it all the same.
+#[test]
+fn who_has_caught_up_gives_back_what_it_does_not_need() {
+    for kind in [Kind::Pool, Kind::Park] {
+        let (bus, topic) = bus_with(1 << 16);
+        let gates = [Gate::new(), Gate::new()];
+        let [first, last] = gates.clone();
+        let subscription = topic
+            .subscribe()
+            .delivery(kind.delivery())
+            .run(move |Item(value): &Item| match *value {
+                0 => first.pass(),
+                2900 => last.pass(),
+                _ => {}
+            })
+            .unwrap();
+        topic.publish_batch((0..3000).map(Item)).unwrap();
+        assert!(bus.stats().budget_granted >= 2900, "{kind:?}");
+        gates[0].open();
+        gates[1].wait_for(1);
+        let granted = bus.stats().budget_granted;
+        assert!(granted <= 750, "{kind:?}: {granted} for 100");
+        gates[1].open();
+        subscription.unsubscribe();
+        subscription.join_timeout(DEADLINE).unwrap();
+        expect_given_back(&bus, &format!("{kind:?}"));
     }
 }
 

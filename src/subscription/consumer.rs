@@ -8,6 +8,7 @@
 
 use super::executor::Executor;
 use super::filter::Hooks;
+use super::options::PanicPolicy;
 use super::state::{Duty, Home};
 use crate::message::{FinalMessage, Gap, Message};
 use crate::sync::UnsafeCell;
@@ -19,14 +20,12 @@ pub(crate) type FinalFn = Box<dyn FnOnce(&FinalMessage) + Send>;
 pub(crate) type GapFn = Box<dyn FnMut(&Gap) + Send>;
 
 /// How messages are handled.
-#[derive(Default)]
 pub(crate) enum Handler {
     /// One by one.
     Each(EachFn),
     /// Several at once.
     Batch(Box<Batch>),
-    /// A receiver takes them; or nobody does any more, and they are discarded.
-    #[default]
+    /// A receiver takes them.
     None,
 }
 
@@ -53,6 +52,8 @@ pub(crate) enum Course {
 /// What most subscriptions have nothing of.
 #[derive(Default)]
 pub(crate) struct Asides {
+    /// The handler, if it gets several messages at once.
+    pub(crate) batch: Option<Box<Batch>>,
     pub(crate) on_gap: Option<GapFn>,
     pub(crate) on_final: Option<FinalFn>,
     /// Who is given the runs, if that is an executor of the user's.
@@ -61,20 +62,23 @@ pub(crate) struct Asides {
 
 impl Asides {
     pub(crate) fn boxed_if_any(self) -> Option<Box<Self>> {
-        let any = self.on_gap.is_some() || self.on_final.is_some() || self.executor.is_some();
-        any.then(|| Box::new(self))
+        let calls = self.batch.is_some() || self.on_gap.is_some() || self.on_final.is_some();
+        (calls || self.executor.is_some()).then(|| Box::new(self))
     }
 }
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Consumer {
-    pub(crate) handler: Handler,
+    /// The handler, if it gets messages one by one. Without one, and without a batch, a receiver takes them;
+    /// or nobody does any more, and they are discarded.
+    pub(crate) each: Option<EachFn>,
     /// True: the handler itself gets gap notices and the final message. Typed handlers do not.
     pub(crate) general: bool,
     /// The next thing in the mailbox is the notice of its own subscribing, which nothing comes before (L1).
     pub(crate) greeting: bool,
     pub(crate) course: Course,
+    pub(crate) panic_policy: PanicPolicy,
     pub(crate) hooks: Option<Arc<Hooks>>,
     pub(crate) asides: Option<Box<Asides>>,
     pub(crate) home: Option<Arc<dyn Home>>,
@@ -83,6 +87,16 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
+    #[inline]
+    pub(crate) fn batch(&mut self) -> Option<&mut Batch> {
+        self.asides.as_mut()?.batch.as_deref_mut()
+    }
+
+    /// Nobody handles what is taken out here.
+    pub(crate) fn is_idle(&mut self) -> bool {
+        self.each.is_none() && self.batch().is_none()
+    }
+
     pub(crate) fn on_gap(&mut self) -> Option<&mut GapFn> {
         self.asides.as_mut()?.on_gap.as_mut()
     }

@@ -2,7 +2,7 @@
 //! calls this has the duty. User code runs here, without any lock or pin (R1), and its panics end here
 //! (R2).
 
-use super::consumer::{Consumer, ConsumerCell, Course, Handler};
+use super::consumer::{Consumer, ConsumerCell, Course};
 use super::options::{Congestion, PanicPolicy};
 use super::parcel::{Handled, Parcel};
 use super::scope;
@@ -45,7 +45,7 @@ pub(crate) enum Ran {
 /// Runs one batch.
 pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
     ConsumerCell::open(duty, |consumer, duty| {
-        duty.figures.high_water.raise_alone(duty.mailbox.depth());
+        duty.mailbox.note_depth();
         let ran = run_batch(consumer, duty, budget);
         flush_batch(consumer, duty);
         duty.publish_freed(false);
@@ -54,7 +54,8 @@ pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
             Ran::Done => finish(consumer, duty),
             // Whoever never parks is at rest, too.
             Ran::Idle(_) => duty.mailbox.return_grants(),
-            Ran::Budget | Ran::Unwritten => {}
+            Ran::Budget => duty.mailbox.return_spare_grants(),
+            Ran::Unwritten => {}
         }
         ran
     })
@@ -114,7 +115,7 @@ pub(super) fn deliver(consumer: &mut Consumer, duty: &Duty, parcel: Parcel) {
         }
         Parcel::Marked(mut envelope) => {
             flush_batch(consumer, duty);
-            let discarding = consumer.is_discarding() || matches!(consumer.handler, Handler::None);
+            let discarding = consumer.is_discarding() || consumer.is_idle();
             let Some(message) = envelope.take_message() else {
                 let outcome = if discarding {
                     Handled::Closed
@@ -177,27 +178,30 @@ fn hand_over(consumer: &mut Consumer, duty: &Duty, message: Message) {
         duty.mailbox.seldom().discarded.add_alone(1);
         return discard(message);
     }
-    match &mut consumer.handler {
-        Handler::Each(_) => {
-            call_each(consumer, duty, message);
-            duty.figures.delivered.add_alone(1);
-        }
-        Handler::Batch(batch) => {
-            batch.ready.push(message);
-            if batch.ready.len() >= batch.max {
-                flush_batch(consumer, duty);
-            }
-        }
-        Handler::None => {
-            duty.mailbox.seldom().discarded.add_alone(1);
-            discard(message);
-        }
+    if consumer.each.is_some() {
+        call_each(consumer, duty, message);
+        duty.delivered.add_alone(1);
+    } else if let Err(message) = add_to_batch(consumer, duty, message) {
+        duty.mailbox.seldom().discarded.add_alone(1);
+        discard(message);
     }
+}
+
+/// Hands it back if there is no batch handler.
+fn add_to_batch(consumer: &mut Consumer, duty: &Duty, message: Message) -> Result<(), Message> {
+    let Some(batch) = consumer.batch() else {
+        return Err(message);
+    };
+    batch.ready.push(message);
+    if batch.ready.len() >= batch.max {
+        flush_batch(consumer, duty);
+    }
+    Ok(())
 }
 
 #[inline]
 fn call_each(consumer: &mut Consumer, duty: &Duty, message: Message) {
-    let Handler::Each(call) = &mut consumer.handler else {
+    let Some(call) = &mut consumer.each else {
         return;
     };
     let sampled = consumer.sample_in == 0;
@@ -211,7 +215,8 @@ fn call_each(consumer: &mut Consumer, duty: &Duty, message: Message) {
         let waited = message.timestamp().elapsed_nanos();
         let start = Timestamp::now();
         let called = catch(|| call(&message));
-        duty.times()
+        duty.mailbox
+            .times_to_add_to()
             .record(waited, start.elapsed_nanos(), message.info());
         called
     } else {
@@ -227,7 +232,7 @@ fn call_each(consumer: &mut Consumer, duty: &Duty, message: Message) {
 
 /// Calls a batch handler with what is ready.
 fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
-    let Handler::Batch(batch) = &mut consumer.handler else {
+    let Some(batch) = consumer.batch() else {
         return;
     };
     let Some(first) = batch.ready.first() else {
@@ -242,10 +247,12 @@ fn flush_batch(consumer: &mut Consumer, duty: &Duty) {
     let scope = scope::enter();
     let start = Timestamp::now();
     let called = catch(|| (batch.call)(&batch.ready));
-    duty.times().record(waited, start.elapsed_nanos(), info);
+    duty.mailbox
+        .times_to_add_to()
+        .record(waited, start.elapsed_nanos(), info);
     batch.ready.clear();
     drop(scope);
-    duty.figures.delivered.add_alone(count as u64);
+    duty.delivered.add_alone(count as u64);
     if let Err(panic) = called {
         panicked(consumer, duty, info.name(), panic);
     }
@@ -269,14 +276,8 @@ fn deliver_gap(consumer: &mut Consumer, duty: &Duty, gap: Gap) {
         }
     } else if consumer.general {
         let message = GAP.message(gap);
-        match &mut consumer.handler {
-            Handler::Batch(batch) => {
-                batch.ready.push(message);
-                if batch.ready.len() >= batch.max {
-                    flush_batch(consumer, duty);
-                }
-            }
-            _ => call_each(consumer, duty, message),
+        if let Err(message) = add_to_batch(consumer, duty, message) {
+            call_each(consumer, duty, message);
         }
     }
 }
@@ -289,12 +290,12 @@ fn panicked(consumer: &mut Consumer, duty: &Duty, type_name: &'static str, panic
         home.panicked(duty, type_name, text);
     }
     drop_panic(panic);
-    if consumer.is_discarding() || duty.panic_policy == PanicPolicy::Continue {
+    if consumer.is_discarding() || consumer.panic_policy == PanicPolicy::Continue {
         return;
     }
     // What waits is discarded from here on; the mailbox is drained, and `finish` does the rest.
     consumer.course = Course::Panicked;
-    if let Handler::Batch(batch) = &mut consumer.handler {
+    if let Some(batch) = consumer.batch() {
         for message in batch.ready.drain(..) {
             duty.mailbox.seldom().discarded.add_alone(1);
             discard(message);
@@ -355,28 +356,17 @@ pub(crate) fn report_congestion(hooks: Option<&super::filter::Hooks>, congestion
     }
 }
 
-/// The totals that the final message tells.
-pub(super) fn final_message(duty: &Subscriber) -> FinalMessage {
-    FinalMessage {
-        reason: duty.reason().unwrap_or(FinalReason::Unsubscribed),
-        delivered: duty.figures.delivered.get(),
-        shed: duty.mailbox.figure(|seldom| &seldom.shed),
-        conflated: duty.mailbox.figure(|seldom| &seldom.conflated),
-        discarded: duty.mailbox.figure(|seldom| &seldom.discarded),
-    }
-}
-
 /// The final run (L2): the final message, then the end of the handler and of all that it captured (L4).
 fn finish(consumer: &mut Consumer, duty: &Duty) {
     if let Some(gap) = duty.mailbox.last_gap() {
         deliver_gap(consumer, duty, gap);
         flush_batch(consumer, duty);
     }
-    let last = final_message(duty);
+    let last = duty.last();
     // Whoever closed it: a handler that panicked is not run again, unless it asked for this.
     let wants_final = match consumer.course {
         Course::Handling => true,
-        Course::Panicked => duty.panic_policy == PanicPolicy::CloseWithFinal,
+        Course::Panicked => consumer.panic_policy == PanicPolicy::CloseWithFinal,
         Course::Abandoned => false,
     };
     // From here on a panic closes nothing more: it is closed already.
@@ -384,10 +374,9 @@ fn finish(consumer: &mut Consumer, duty: &Duty) {
     if wants_final {
         if consumer.general {
             let message = FINAL.message(last);
-            match &mut consumer.handler {
-                Handler::Batch(batch) => batch.ready.push(message),
-                Handler::Each(_) => call_each(consumer, duty, message),
-                Handler::None => {}
+            match consumer.batch() {
+                Some(batch) => batch.ready.push(message),
+                None => call_each(consumer, duty, message),
             }
             flush_batch(consumer, duty);
         }
@@ -416,11 +405,11 @@ pub(super) fn complete(consumer: &mut Consumer, duty: &Duty, last: FinalMessage)
         }
     }
     let Some(home) = home else {
-        return duty.completion.complete(last);
+        return duty.completion.complete(());
     };
     // Before anybody is told, who may want to see the figures.
     home.count(duty);
-    duty.completion.complete(last);
+    duty.completion.complete(());
     home.finished(duty);
     // Perhaps the last one of the bus, whose hooks are the user's.
     scope::drop_in_scope(home);

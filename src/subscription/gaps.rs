@@ -6,7 +6,7 @@ use crate::message::{Gap, MessageId};
 use crate::stats::Counter;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::unmodelled::OnceLock;
+use crate::sync::unmodelled::OnceBox;
 
 /// See the module.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) struct Gaps {
     /// The position that the notice belongs before; [`NOTHING`] if there is none. It leaves [`NOTHING`] by
     /// an exchange only, so the consumer seals it without the books if there are none.
     at: AtomicU64,
-    seldom: OnceLock<Box<Seldom>>,
+    seldom: OnceBox<Seldom>,
 }
 
 const NOTHING: u64 = u64::MAX;
@@ -45,7 +45,7 @@ impl Gaps {
     pub(super) fn new() -> Self {
         Self {
             at: AtomicU64::new(NOTHING),
-            seldom: OnceLock::new(),
+            seldom: OnceBox::new(),
         }
     }
 
@@ -67,7 +67,7 @@ impl Gaps {
 
     /// The books, if there is anything in them.
     pub(super) fn seldom_if_any(&self) -> Option<&Seldom> {
-        self.seldom.get().map(|seldom| &**seldom)
+        self.seldom.get()
     }
 
     /// Books a message that was shed; `position` is what the notice belongs before, if it is the first.

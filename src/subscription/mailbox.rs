@@ -3,21 +3,22 @@
 
 #![expect(unsafe_code, reason = "the ring's consumer side wants the duty")]
 
-use super::budget::{Budget, GRANT};
+use super::budget::{Bound, Budget};
 use super::gaps::{Gaps, Seldom};
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
+use super::policy::Policy;
 use super::state::Marks;
+use super::times::Times;
 use super::waiting::Waiter;
 use crate::message::{Gap, Key};
-use crate::queue::grown::{MOST_SLOTS, Retired};
-use crate::queue::ring::{MAX_SLOTS, Ring};
+use crate::queue::grown::Retired;
+use crate::queue::ring::Ring;
 use crate::queue::room::RoomWaiters;
 use crate::queue::shedding::{Evicted, Shedding};
 use crate::queue::{Close, Pinned, Pop, Push};
 use crate::stats::Counter;
-use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::unmodelled::Arc;
+use crate::sync::unmodelled::{Arc, OnceBox};
 use std::time::Duration;
 
 /// What became of a message that was offered.
@@ -67,14 +68,17 @@ pub(crate) type MailboxRing = Ring<Parcel, Books>;
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Books {
-    /// Beyond so many waiting messages there is no room. For a spilling mailbox without a limit of its own it
-    /// is what it was granted of the bus's budget.
-    limit: AtomicU64,
+    bound: Bound,
     special: Option<Box<Special>>,
     policy: Policy,
+    // What is written seldom. It keeps the consumer's side of the ring a line further away.
     gaps: Gaps,
-    /// Keeps the consumer's side of the ring a line further away.
-    _apart: [u64; 1],
+    /// The most that ever waited. By the consumer.
+    high_water: Counter,
+    /// Marks of those who flush that were accepted. By them.
+    flushes: Counter,
+    /// By the consumer: made when a message has its times taken, the first one at the latest.
+    times: OnceBox<Times>,
 }
 
 /// What most mailboxes have nothing of.
@@ -91,23 +95,6 @@ enum Queue<'a> {
     Shedding(&'a Shedding<Key, Parcel>),
 }
 
-#[derive(Debug)]
-enum Policy {
-    Spill {
-        limit: u64,
-        budget: Arc<Budget>,
-    },
-    Block {
-        timeout: Option<Duration>,
-        room: Box<RoomWaiters<Waiter>>,
-    },
-    DropNewest,
-    Fail,
-    Evict,
-    DropOldest,
-    Conflate,
-}
-
 impl Mailbox {
     /// The caller has checked the options.
     pub(crate) fn new(
@@ -116,43 +103,20 @@ impl Mailbox {
         marks: Option<Marks>,
         budget: &Arc<Budget>,
     ) -> Self {
-        let (policy, limit) = match overflow {
-            Overflow::Spill { limit } => {
-                let limit = limit.unwrap_or(u64::MAX);
-                let granted = capacity.min(MAX_SLOTS).next_power_of_two() as u64;
-                let policy = Policy::Spill {
-                    limit,
-                    budget: Arc::clone(budget),
-                };
-                (policy, limit.min(granted))
-            }
-            Overflow::Block { timeout } => {
-                let room = Box::new(RoomWaiters::new());
-                (
-                    Policy::Block {
-                        timeout: *timeout,
-                        room,
-                    },
-                    capacity as u64,
-                )
-            }
-            Overflow::DropNewest => (Policy::DropNewest, capacity as u64),
-            Overflow::Fail => (Policy::Fail, capacity as u64),
-            Overflow::Evict => (Policy::Evict, capacity as u64),
-            Overflow::DropOldest => (Policy::DropOldest, capacity as u64),
-            Overflow::Conflate(_) => (Policy::Conflate, capacity as u64),
-        };
+        let (policy, limit) = Policy::new(overflow, capacity, budget);
         let sheds = matches!(policy, Policy::DropOldest | Policy::Conflate);
         let special = (sheds || marks.is_some()).then(|| {
             let shedding = sheds.then(Shedding::default);
             Box::new(Special { marks, shedding })
         });
         let books = Books {
-            limit: AtomicU64::new(limit),
+            bound: Bound::new(limit),
             special,
             policy,
             gaps: Gaps::new(),
-            _apart: [0],
+            high_water: Counter::default(),
+            flushes: Counter::default(),
+            times: OnceBox::new(),
         };
         let slots = if sheds { 1 } else { capacity };
         let is_exact = books.is_exact();
@@ -195,9 +159,7 @@ impl Mailbox {
         if books.special.is_some() {
             return None;
         }
-        // Relaxed: a limit may be seen late.
-        let limit = books.limit.load(Ordering::Relaxed);
-        self.ring.push_quickly(parcel, limit, pinned)
+        self.ring.push_quickly(parcel, books.bound.get(), pinned)
     }
 
     /// Offers a message. `key` is that of the key function, where the policy has one; what left the mailbox
@@ -214,8 +176,7 @@ impl Mailbox {
             Queue::Ring(ring) => ring,
             Queue::Shedding(queue) => return self.offer_shedding(queue, parcel, key, left),
         };
-        // Relaxed: a limit may be seen late.
-        let limit = ring.between().limit.load(Ordering::Relaxed);
+        let limit = ring.between().bound.get();
         match ring.push(parcel, limit, pinned) {
             Push::Queued { .. } => Offer::Queued,
             Push::Submit { .. } => Offer::Submit,
@@ -241,57 +202,47 @@ impl Mailbox {
     fn overflow(
         &self,
         ring: &MailboxRing,
-        mut parcel: Parcel,
-        mut tried: u64,
+        parcel: Parcel,
+        tried: u64,
         pinned: &impl Pinned,
     ) -> Offer {
-        match &self.books().policy {
-            Policy::Spill { limit, budget } => loop {
-                let Some(granted) = self.grow(tried, *limit, budget) else {
-                    return self.shed(ring, parcel, Refusal::Shed);
-                };
-                parcel = match ring.push(parcel, granted, pinned) {
-                    Push::Queued { .. } => return Offer::Queued,
-                    Push::Submit { .. } => return Offer::Submit,
-                    Push::Closed(parcel) => {
-                        // The final run may be over: then nobody else gives back what we have just taken.
-                        self.return_grants();
-                        return Offer::Refused(Refusal::Closed, parcel);
-                    }
-                    Push::Full(parcel) => parcel,
-                };
-                tried = granted;
-            },
-            Policy::Block { .. } => Offer::Refused(Refusal::Wait, parcel),
+        let books = self.books();
+        if let Some((limit, budget)) = books.policy.spills() {
+            return self.spill(ring, parcel, (tried, limit), budget, pinned);
+        }
+        match books.policy {
+            Policy::Block(_) => Offer::Refused(Refusal::Wait, parcel),
             Policy::Evict => Offer::Refused(Refusal::Evict, parcel),
             Policy::Fail => self.shed(ring, parcel, Refusal::Failed),
-            Policy::DropNewest | Policy::DropOldest | Policy::Conflate => {
-                self.shed(ring, parcel, Refusal::Shed)
-            }
+            _ => self.shed(ring, parcel, Refusal::Shed),
         }
     }
 
-    /// The bound after `tried`: that of another publisher, who has found it too low as well, or one with more
-    /// of the budget, up to `limit`. None if there is no more to be had.
-    fn grow(&self, tried: u64, limit: u64, budget: &Budget) -> Option<u64> {
-        let current = &self.books().limit;
-        // Relaxed: a bound may be seen late; the exchange below decides.
-        let granted = current.load(Ordering::Relaxed);
-        if granted > tried {
-            return Some(granted);
-        }
-        // Beyond the largest ring there is no room, whatever is granted.
-        if granted >= limit.min(MOST_SLOTS as u64) || !budget.take() {
-            return None;
-        }
-        let next = granted.saturating_add(GRANT).min(limit);
-        // Relaxed: a number, nothing is read through it.
-        match current.compare_exchange(granted, next, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => Some(next),
-            Err(other) => {
-                budget.give_back(GRANT);
-                Some(other)
-            }
+    /// Offers it by more and more of the budget, as long as that is too little.
+    fn spill(
+        &self,
+        ring: &MailboxRing,
+        mut parcel: Parcel,
+        (mut tried, limit): (u64, u64),
+        budget: &Budget,
+        pinned: &impl Pinned,
+    ) -> Offer {
+        loop {
+            let bound = &self.books().bound;
+            let Some(granted) = bound.grow(tried, base(ring, limit), limit, budget) else {
+                return self.shed(ring, parcel, Refusal::Shed);
+            };
+            parcel = match ring.push(parcel, granted, pinned) {
+                Push::Queued { .. } => return Offer::Queued,
+                Push::Submit { .. } => return Offer::Submit,
+                Push::Closed(parcel) => {
+                    // The final run may be over: then nobody else gives back what we have just taken.
+                    self.return_grants();
+                    return Offer::Refused(Refusal::Closed, parcel);
+                }
+                Push::Full(parcel) => parcel,
+            };
+            tried = granted;
         }
     }
 
@@ -328,9 +279,8 @@ impl Mailbox {
         key: Option<Key>,
         out: &mut Option<Left>,
     ) -> Offer {
-        // Relaxed: it does not change for this policy.
         let books = self.books();
-        let capacity = books.limit.load(Ordering::Relaxed) as usize;
+        let capacity = books.bound.get() as usize;
         let book = |evicted: &Evicted<Parcel>| match evicted {
             Evicted::None => {}
             Evicted::Conflated(_) => books.gaps.seldom().conflated.add(1),
@@ -413,7 +363,7 @@ impl Mailbox {
     /// True if what it sheds is what a limit beyond its ring, the bus's budget or its own, leaves no room
     /// for (R4).
     pub(crate) fn spills(&self) -> bool {
-        matches!(self.books().policy, Policy::Spill { .. })
+        self.books().policy.spills().is_some()
     }
 
     /// How many messages wait, marks included. May be old news.
@@ -422,6 +372,17 @@ impl Mailbox {
             Queue::Ring(ring) => ring.pushed().saturating_sub(ring.freed()),
             Queue::Shedding(queue) => queue.waiting() as u64,
         }
+    }
+
+    /// The most that ever waited, as far as [`Self::note_depth`] was called.
+    pub(crate) fn high_water(&self) -> u64 {
+        self.books().high_water.get()
+    }
+
+    /// By the consumer, when it is about to take what waits.
+    #[inline]
+    pub(crate) fn note_depth(&self) {
+        self.books().high_water.raise_alone(self.depth());
     }
 
     /// How many messages were ever accepted, marks included.
@@ -443,10 +404,25 @@ impl Mailbox {
         seldom.map_or(0, |seldom| of(seldom).get())
     }
 
+    /// How many marks of those who flush were accepted: messages are what else was.
+    pub(crate) fn flushes(&self) -> &Counter {
+        &self.books().flushes
+    }
+
+    /// The times of its messages, once some were taken.
+    pub(crate) fn times(&self) -> Option<&Times> {
+        self.books().times.get()
+    }
+
+    /// The same, to be added to by the consumer.
+    pub(crate) fn times_to_add_to(&self) -> &Times {
+        self.books().times.get_or_init(Box::default)
+    }
+
     /// The limit of the wait, and where to register for it, if the policy is to wait.
     pub(crate) fn blocking(&self) -> Option<(Option<Duration>, &RoomWaiters<Waiter>)> {
         match &self.books().policy {
-            Policy::Block { timeout, room } => Some((*timeout, room)),
+            Policy::Block(blocking) => Some((blocking.timeout, &blocking.room)),
             _ => None,
         }
     }
@@ -456,13 +432,7 @@ impl Books {
     /// How many wait is to be known exactly, at any time: by the policy, or for the sake of marks.
     #[inline]
     fn is_exact(&self) -> bool {
-        let spills_freely = matches!(
-            self.policy,
-            Policy::Spill {
-                limit: u64::MAX,
-                ..
-            }
-        );
+        let spills_freely = matches!(self.policy, Policy::Spill(_));
         let has_marks = self.special.as_ref().is_some_and(|it| it.marks.is_some());
         has_marks || !spills_freely
     }
@@ -571,28 +541,40 @@ impl Mailbox {
 impl Mailbox {
     /// Wakes publishers that wait for room: there is some, or there will never be.
     pub(crate) fn wake_blocked(&self) {
-        if let Policy::Block { room, .. } = &self.books().policy {
-            for waiter in room.take() {
+        if let Policy::Block(blocking) = &self.books().policy {
+            for waiter in blocking.room.take() {
                 waiter.wake();
             }
         }
     }
 
-    /// Gives back what was granted of the budget beyond the ring.
+    /// Gives back what was granted of the budget beyond the ring: nothing waits.
     pub(crate) fn return_grants(&self) {
-        let Queue::Ring(ring) = self.queue() else {
-            return;
-        };
-        let books = ring.between();
-        let Policy::Spill { limit, budget } = &books.policy else {
-            return;
-        };
-        let base = (*limit).min(ring.slots() as u64);
-        // Relaxed: a limit may be seen late; who pushed by the old one had its position granted.
-        if books.limit.load(Ordering::Relaxed) != base {
-            // Relaxed: as above; the swap makes sure that each grant is given back once.
-            let granted = books.limit.swap(base, Ordering::Relaxed);
-            budget.give_back((granted - base).div_ceil(GRANT) * GRANT);
+        if let Some((bound, base, budget)) = self.grants() {
+            bound.give_back(base, budget);
         }
     }
+
+    /// The same as far as what waits needs it no more.
+    pub(crate) fn return_spare_grants(&self) {
+        if let Some((bound, base, budget)) = self.grants() {
+            bound.give_back_spare(base, self.depth(), budget);
+        }
+    }
+
+    /// If it takes from the budget: its bound, and what that is if it has nothing of it.
+    #[inline]
+    fn grants(&self) -> Option<(&Bound, u64, &Budget)> {
+        let Queue::Ring(ring) = self.queue() else {
+            return None;
+        };
+        let books = ring.between();
+        let (limit, budget) = books.policy.spills()?;
+        Some((&books.bound, base(ring, limit), budget))
+    }
+}
+
+/// The bound of a mailbox that spills up to `limit`, without any of the budget.
+fn base(ring: &MailboxRing, limit: u64) -> u64 {
+    limit.min(ring.slots() as u64)
 }

@@ -1,6 +1,7 @@
 //! Subscriptions: a mailbox, what runs it, and the handle that its owner has. What a subscription hears is
 //! the business of the topic layer, which this one knows only as a [`Home`](state::Home).
 
+#[allow(unreachable_pub, reason = "the models reach it through `internals`")]
 pub(crate) mod budget;
 pub(crate) mod consumer;
 pub(crate) mod deliver;
@@ -15,11 +16,14 @@ mod name;
 pub(crate) mod options;
 pub(crate) mod parcel;
 pub(crate) mod place;
+mod policy;
 pub(crate) mod receiver;
 pub(crate) mod scope;
 mod send;
 pub(crate) mod state;
 pub(crate) mod stats;
+#[cfg(all(test, not(loom), target_pointer_width = "64"))]
+mod tests;
 pub(crate) mod thread;
 pub(crate) mod times;
 pub(crate) mod types;
@@ -128,11 +132,11 @@ impl Subscription {
     }
 
     pub(crate) fn join_until(&self, deadline: Option<Instant>) -> Result<FinalMessage, WaitError> {
-        if let Some(last) = self.subscriber.completion.get() {
-            return Ok(last);
+        if !self.subscriber.is_done() {
+            scope::may_wait()?;
+            self.subscriber.completion.wait(deadline)?;
         }
-        scope::may_wait()?;
-        self.subscriber.completion.wait(deadline)
+        Ok(self.subscriber.last())
     }
 
     /// As [`Subscription::join`], as a future for any runtime. Cancel safe. Awaited inside the handler of
@@ -185,7 +189,7 @@ impl Subscription {
         let offered = self.subscriber.offer_unlimited(parcel, &epoch::pin());
         match offered {
             Offered::Queued(duty) => {
-                self.subscriber.figures.marks.add(1);
+                self.subscriber.mailbox.flushes().add(1);
                 duty.into_iter().for_each(Duty::submit);
             }
             // The envelope says so itself as it is dropped.
@@ -324,6 +328,7 @@ impl Future for JoinFuture {
     type Output = FinalMessage;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FinalMessage> {
-        self.subscriber.completion.poll(cx)
+        let subscriber = &self.subscriber;
+        subscriber.completion.poll(cx).map(|()| subscriber.last())
     }
 }

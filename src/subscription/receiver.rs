@@ -245,7 +245,7 @@ impl Receiver {
                 return Next::Message(message);
             }
         }
-        duty.figures.high_water.raise_alone(duty.mailbox.depth());
+        duty.mailbox.note_depth();
         loop {
             match duty.pop() {
                 Pop::Item(parcel) => {
@@ -306,9 +306,7 @@ fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
         if let Some(envelope) = envelope {
             envelope.complete(outcome);
         }
-        duty.figures
-            .delivered
-            .add_alone(u64::from(passed.is_some()));
+        duty.delivered.add_alone(u64::from(passed.is_some()));
         passed
     });
     // The filter may have published.
@@ -336,7 +334,7 @@ fn rest(duty: &mut Duty) {
 fn end(duty: &mut Duty) -> Message {
     forget_waiter(duty);
     let last = ConsumerCell::open(duty, |consumer, duty| {
-        let last = deliver::final_message(duty);
+        let last = duty.last();
         deliver::complete(consumer, duty, last);
         FINAL.message(last)
     });

@@ -13,11 +13,9 @@ use super::executor::Task;
 use super::filter::{Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
 use super::name::Name;
-use super::options::PanicPolicy;
 use super::parcel::Parcel;
 use super::place::Place;
 use super::scope;
-use super::times::Times;
 use super::types::Change;
 use super::waiting::Completion;
 use super::waiting::WaiterSlot;
@@ -26,8 +24,8 @@ use crate::error::AcceptError;
 use crate::message::{FinalMessage, FinalReason, Gap, Key, SubscriptionChange, TypeInfo};
 use crate::queue::{Close, Pinned, Pop, Push};
 use crate::stats::Counter;
-use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::unmodelled::{Arc, OnceLock, Weak};
+use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use crate::sync::unmodelled::{Arc, Weak};
 use crate::sync::{Canary, Parker};
 use crate::worker::{Outcome, Pool, Run};
 use std::cell::Cell;
@@ -68,20 +66,18 @@ pub(crate) struct Subscriber {
     /// Ends with the consumer's side of the ring.
     pub(crate) mailbox: Mailbox,
     pub(crate) consumer: ConsumerCell,
-    pub(crate) figures: Figures,
-    pub(crate) completion: Completion<FinalMessage>,
+    /// Messages that it got. By the consumer.
+    pub(crate) delivered: Counter,
+    /// It is done: its figures are the totals of the final message. See [`Self::last`].
+    pub(crate) completion: Completion<()>,
     name: Name,
     pub(crate) id: u64,
     /// Where it is on its topic's list: a hint, kept by whoever holds the topic's control lock.
     pub(crate) place: Place,
     pub(super) ending_of_topic: Place,
     pub(super) ending_of_bus: Place,
-    pub(crate) types: TypeFilter,
-    /// Owned by the consumer, and gone when that is.
-    pub(crate) hooks: Option<Weak<Hooks>>,
-    pub(crate) wake: Wake,
     /// Why it ended, as the first close says: 0 while it is open.
-    reason: AtomicU32,
+    reason: AtomicU8,
     /// A publisher has to run code of the user's before it can offer a message: a closure filter, a key.
     pub(crate) is_slow: bool,
     /// Its closure filter is run by its consumer, not by publishers: on topics with total order (D7), or
@@ -89,20 +85,12 @@ pub(crate) struct Subscriber {
     pub(crate) filters_itself: bool,
     /// Its end runs no code of the user's if nothing waits: then whoever closes it can run that, too.
     ends_quietly: bool,
-    pub(crate) panic_policy: PanicPolicy,
+    pub(crate) types: TypeFilter,
+    /// Owned by the consumer, and gone when that is.
+    pub(crate) hooks: Option<Weak<Hooks>>,
+    pub(crate) wake: Wake,
     /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
     pub(crate) canary: Canary,
-}
-
-/// Statistics of a subscription, but for those of what seldom happens, which the mailbox keeps.
-#[derive(Debug, Default)]
-pub(crate) struct Figures {
-    /// By those who flush: marks that the mailbox accepted.
-    pub(crate) marks: Counter,
-    /// By the consumer.
-    pub(crate) delivered: Counter,
-    pub(crate) high_water: Counter,
-    pub(crate) times: OnceLock<Box<Times>>,
 }
 
 /// Who is told that there is something to do.
@@ -203,7 +191,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) topic: &'a Arc<str>,
     /// The name that it was given, if any.
     pub(crate) name: Option<String>,
-    pub(crate) panic_policy: PanicPolicy,
 }
 
 impl Subscriber {
@@ -224,7 +211,6 @@ impl Subscriber {
             id,
             topic,
             name,
-            panic_policy,
             ..
         } = parts;
         let subscriber = Arc::new(Self {
@@ -241,10 +227,9 @@ impl Subscriber {
             ending_of_bus: Place::default(),
             id,
             name: Name::new(topic, name),
-            reason: AtomicU32::new(0),
-            panic_policy,
+            reason: AtomicU8::new(0),
             completion: Completion::new(),
-            figures: Figures::default(),
+            delivered: Counter::default(),
             canary: Canary::new(),
         });
         let duty = Duty::of(Arc::clone(&subscriber));
@@ -345,6 +330,11 @@ impl Subscriber {
         self.name.text(self.id)
     }
 
+    /// The same, for who has no need of it again.
+    pub(super) fn copy_name(&self) -> Arc<str> {
+        self.name.copy(self.id)
+    }
+
     pub(crate) fn change(&self, kind: crate::message::ChangeKind) -> SubscriptionChange {
         SubscriptionChange {
             topic: Arc::clone(self.name.topic()),
@@ -358,16 +348,23 @@ impl Subscriber {
         self.completion.get().is_some()
     }
 
-    pub(crate) fn times(&self) -> &Times {
-        self.figures.times.get_or_init(Box::default)
+    /// What its final message says, or will say if it ends now.
+    pub(crate) fn last(&self) -> FinalMessage {
+        FinalMessage {
+            reason: self.reason().unwrap_or(FinalReason::Unsubscribed),
+            delivered: self.delivered.get(),
+            shed: self.mailbox.figure(|seldom| &seldom.shed),
+            conflated: self.mailbox.figure(|seldom| &seldom.conflated),
+            discarded: self.mailbox.figure(|seldom| &seldom.discarded),
+        }
     }
 
     pub(crate) fn slowest(&self) -> Option<(u64, &'static TypeInfo)> {
-        self.figures.times.get().and_then(|times| times.slowest())
+        self.mailbox.times().and_then(|times| times.slowest())
     }
 }
 
-fn encode(reason: FinalReason) -> u32 {
+fn encode(reason: FinalReason) -> u8 {
     match reason {
         FinalReason::Unsubscribed => 1,
         FinalReason::TopicClosed => 2,
@@ -377,7 +374,7 @@ fn encode(reason: FinalReason) -> u32 {
     }
 }
 
-fn decode(code: u32) -> Option<FinalReason> {
+fn decode(code: u8) -> Option<FinalReason> {
     Some(match code {
         1 => FinalReason::Unsubscribed,
         2 => FinalReason::TopicClosed,

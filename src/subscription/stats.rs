@@ -53,22 +53,22 @@ pub struct SubscriptionStats {
 
 impl SubscriptionStats {
     pub(crate) fn of(subscriber: &Subscriber) -> Self {
-        let (figures, mailbox) = (&subscriber.figures, &subscriber.mailbox);
-        let times = figures.times.get();
+        let mailbox = &subscriber.mailbox;
+        let times = mailbox.times();
         Self {
             id: subscriber.id,
-            name: Arc::clone(subscriber.name()),
-            offered: mailbox.accepted().saturating_sub(figures.marks.get()),
+            name: subscriber.copy_name(),
+            offered: mailbox.accepted().saturating_sub(mailbox.flushes().get()),
             filtered: mailbox.figure(|seldom| &seldom.filtered),
             shed: mailbox.figure(|seldom| &seldom.shed),
             conflated: mailbox.figure(|seldom| &seldom.conflated),
             past_limit: mailbox.figure(|seldom| &seldom.past_limit),
-            delivered: figures.delivered.get(),
+            delivered: subscriber.delivered.get(),
             discarded: mailbox.figure(|seldom| &seldom.discarded),
             panics: mailbox.figure(|seldom| &seldom.panics)
                 + mailbox.figure(|seldom| &seldom.hook_panics),
             depth: mailbox.depth(),
-            high_water: figures.high_water.get(),
+            high_water: mailbox.high_water(),
             congested: mailbox.marks().is_some_and(|marks| marks.is_raised()),
             closed: mailbox.is_closed(),
             done: subscriber.is_done(),

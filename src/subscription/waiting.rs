@@ -5,6 +5,7 @@ use super::scope;
 use crate::error::WaitError;
 use crate::sync::unmodelled::Arc;
 use crate::sync::{Mutex, Parker};
+use smallvec::SmallVec;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -78,13 +79,16 @@ pub(crate) struct Completion<T>(Mutex<State<T>>);
 
 #[derive(Debug)]
 enum State<T> {
-    Pending(Vec<Waiter>),
+    Pending(Option<Box<Waiters>>),
     Done(T),
 }
 
+/// In a box, since a subscription has such a place all its life, and most are waited for by nobody.
+type Waiters = SmallVec<[Waiter; 1]>;
+
 impl<T: Copy> Completion<T> {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(State::Pending(Vec::new())))
+        Self(Mutex::new(State::Pending(None)))
     }
 
     pub(crate) fn get(&self) -> Option<T> {
@@ -103,10 +107,10 @@ impl<T: Copy> Completion<T> {
             }
             match std::mem::replace(&mut *state, State::Done(value)) {
                 State::Pending(waiters) => waiters,
-                State::Done(_) => Vec::new(),
+                State::Done(_) => None,
             }
         };
-        for waiter in waiters {
+        for waiter in waiters.into_iter().flat_map(|waiters| *waiters) {
             waiter.wake();
         }
     }
@@ -118,6 +122,7 @@ impl<T: Copy> Completion<T> {
         match &mut *state {
             State::Done(value) => Some(*value),
             State::Pending(waiters) => {
+                let waiters = waiters.get_or_insert_default();
                 if !waiters.contains(&waiter) {
                     waiters.push(waiter);
                 }
@@ -151,7 +156,7 @@ impl<T: Copy> Completion<T> {
     }
 
     fn forget(&self, parker: &Arc<Parker>) {
-        if let State::Pending(waiters) = &mut *self.0.lock() {
+        if let State::Pending(Some(waiters)) = &mut *self.0.lock() {
             waiters.retain(
                 |waiter| !matches!(waiter, Waiter::Thread(known) if Arc::ptr_eq(known, parker)),
             );

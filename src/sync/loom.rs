@@ -104,6 +104,7 @@ pub(crate) mod atomic {
     touched!(AtomicUsize, usize);
     touched!(AtomicU64, u64);
     touched!(AtomicU32, u32);
+    touched!(AtomicU8, u8);
 
     #[derive(Debug)]
     pub(crate) struct AtomicBool {

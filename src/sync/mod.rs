@@ -5,7 +5,8 @@
 //! Two kinds of things are exported. What the models check (`atomic`, `UnsafeCell`, `Mutex`, `Parker`,
 //! `thread`, `PayloadArc`, `SegQueue`, `ArrayQueue`) changes with `cfg(loom)`. What they do not
 //! ([`unmodelled`]) is std's in both builds: reference counts of the bus's own objects, and counters that
-//! nobody reads through.
+//! nobody reads through. `OnceBox` stands there too: it is an `OnceLock` of one word, whose value may be made
+//! twice, and is kept once.
 
 #![allow(clippy::disallowed_types, reason = "the one place that may name them")]
 
@@ -32,4 +33,5 @@ pub(crate) mod unmodelled {
     pub(crate) use ::std::sync::atomic::AtomicUsize;
     pub(crate) use ::std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
     pub(crate) use ::std::sync::{Arc, OnceLock, RwLock, Weak};
+    pub(crate) use once_cell::race::OnceBox;
 }

@@ -273,7 +273,7 @@ impl Node {
         let totals = &mut ended.totals;
         totals.filtered += subscriber.mailbox.figure(|seldom| &seldom.filtered);
         totals.shed += subscriber.mailbox.figure(|seldom| &seldom.shed);
-        totals.delivered += subscriber.figures.delivered.get();
+        totals.delivered += subscriber.delivered.get();
         totals.discarded += subscriber.mailbox.figure(|seldom| &seldom.discarded);
     }
 

@@ -518,16 +518,23 @@ impl SubscriptionBuilder {
             }
             false => TypeFilter::with_formats(self.accepted, self.formats, self.changes),
         };
+        let (each, batch) = match handler {
+            Handler::Each(each) => (Some(each), None),
+            Handler::Batch(batch) => (None, Some(batch)),
+            Handler::None => (None, None),
+        };
         let asides = Asides {
+            batch,
             on_gap: self.on_gap,
             on_final: self.on_final,
             executor: self.executor,
         };
         let consumer = Consumer {
-            handler,
+            each,
             general,
             asides: asides.boxed_if_any(),
             greeting: self.changes,
+            panic_policy: self.panic_policy,
             hooks: hooks.clone(),
             home: Some(Arc::clone(&alive) as Arc<dyn Home>),
             ..Consumer::default()
@@ -544,7 +551,6 @@ impl SubscriptionBuilder {
             id,
             topic: &alive.node.name,
             name: self.name,
-            panic_policy: self.panic_policy,
         });
         (alive, subscriber, duty)
     }

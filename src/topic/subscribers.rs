@@ -14,6 +14,7 @@ use crate::subscription::filter::Accepted;
 use crate::subscription::state::Subscriber;
 use crate::sync::unmodelled::{Arc, Weak};
 use smallvec::SmallVec;
+use std::ops::Deref;
 use std::ptr::NonNull;
 
 /// How many entries a chunk has at most: a change copies one chunk, and one pointer a chunk, whose
@@ -124,7 +125,7 @@ impl List {
 
     /// Where a subscriber is: where it says that it is, or by looking through all, unless it was taken off.
     fn find(&self, subscriber: &Subscriber) -> Option<usize> {
-        let hint = subscriber.place.get()? as usize;
+        let hint = subscriber.place.get()?;
         if self.entry(hint).is_some_and(|entry| entry.same(subscriber)) {
             return Some(hint);
         }
@@ -132,7 +133,7 @@ impl List {
     }
 
     fn with(&self, entry: Entry) -> Self {
-        entry.get().place.set(self.len() as u64);
+        entry.get().place.set(self.len());
         match self {
             Self::Empty => Self::Single(entry),
             Self::Single(first) => Self::Pair([*first, entry]),
@@ -158,7 +159,7 @@ impl List {
             return Self::Empty;
         };
         if index < last {
-            moved.get().place.set(index as u64);
+            moved.get().place.set(index);
         }
         match self {
             Self::Empty | Self::Single(_) => Self::Empty,
@@ -208,6 +209,51 @@ fn replaced(entries: &[Entry], index: usize, by: Entry) -> Chunk {
     chunk
 }
 
+/// Lists and the numbers of their types, sorted. Most topics have one, which stands in the listing itself.
+#[derive(Debug, Clone)]
+enum ByType {
+    One((u32, List)),
+    Several(Box<[(u32, List)]>),
+}
+
+impl ByType {
+    fn of(mut lists: SmallVec<[(u32, List); 1]>) -> Self {
+        match lists.len() {
+            1 => lists.pop().map_or_else(Self::default, Self::One),
+            _ => Self::Several(lists.into_boxed_slice()),
+        }
+    }
+
+    #[inline]
+    fn of_type(&self, id: u32) -> Option<&List> {
+        match self {
+            Self::One((one, list)) => (*one == id).then_some(list),
+            Self::Several(lists) if lists.is_empty() => None,
+            Self::Several(lists) => {
+                let index = lists.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+                Some(&lists[index].1)
+            }
+        }
+    }
+}
+
+impl Default for ByType {
+    fn default() -> Self {
+        Self::Several(Box::default())
+    }
+}
+
+impl Deref for ByType {
+    type Target = [(u32, List)];
+
+    fn deref(&self) -> &[(u32, List)] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(lists) => lists,
+        }
+    }
+}
+
 /// The number of no type.
 const NO_TYPE: u32 = u32::MAX;
 
@@ -218,7 +264,7 @@ pub(super) struct Listing {
     general: List,
     /// Those that want certain types, by the number of the type, sorted; those that want nothing for now
     /// under [`NO_TYPE`], so that who closes the topic finds them.
-    by_type: Box<[(u32, List)]>,
+    by_type: ByType,
     /// What most topics have nothing of.
     rare: Option<Box<Rare>>,
     /// How many there are, each counted once.
@@ -267,11 +313,7 @@ impl Listing {
 
     #[inline]
     fn typed(&self, id: u32) -> Option<&List> {
-        if self.by_type.is_empty() {
-            return None;
-        }
-        let index = self.by_type.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        Some(&self.by_type[index].1)
+        self.by_type.of_type(id)
     }
 
     /// Those for which code of the user's is run first; whether they want the type is not decided yet.
@@ -435,7 +477,7 @@ impl Listing {
         let slow = change(self.slow(), from.slow, to.slow);
         let is_plain = from.ids.is_empty() && to.ids.is_empty();
         let by_type = if is_plain && self.by_type.is_empty() {
-            Box::default()
+            ByType::default()
         } else if is_plain {
             self.by_type.clone()
         } else {
@@ -459,9 +501,9 @@ impl Listing {
         from: &Spots,
         to: &Spots,
         mut change: impl FnMut(&List, bool, bool) -> List,
-    ) -> Box<[(u32, List)]> {
+    ) -> ByType {
         let mut change_typed = |id: u32, list: &List| change(list, from.has(id), to.has(id));
-        let mut by_type: Vec<(u32, List)> = self
+        let mut by_type: SmallVec<[(u32, List); 1]> = self
             .by_type
             .iter()
             .map(|(id, list)| (*id, change_typed(*id, list)))
@@ -472,7 +514,7 @@ impl Listing {
             }
         }
         by_type.retain(|(_, list)| !list.is_empty());
-        by_type.into()
+        ByType::of(by_type)
     }
 }
 
