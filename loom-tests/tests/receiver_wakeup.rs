@@ -2,7 +2,7 @@
 //! a deadlock), be it a thread or a task that waits; and it may be dropped while a publisher is about to wake it.
 //!
 //! Mutants: the waiter is put in place after the park, a claim that leaves PARKED, a park by store, an
-//! unpark that does not go through the lock of the sleeper, a sleeper that overwrites its token, a
+//! unpark that does not wake the sleeper, a sleeper that overwrites its token, a
 //! receiver that is dropped and stays listed.
 #![cfg(loom)]
 

@@ -11,6 +11,7 @@
 #![allow(clippy::disallowed_types, reason = "the one place that may name them")]
 
 pub(crate) mod clock;
+mod futex;
 #[cfg(loom)]
 mod loom;
 mod parker;

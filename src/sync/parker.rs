@@ -2,29 +2,26 @@
 //! there. Tokens do not add up. Unlike `std::thread::park` it is not tied to a thread, so user code that
 //! parks its own thread cannot take a token of ours.
 
-use super::atomic::{AtomicU32, Ordering};
-use super::{Condvar, Mutex};
+use super::atomic::Ordering;
+use super::futex::Futex;
 use ::std::time::{Duration, Instant};
 
+/// Nobody waits, and no token is there. One less than `NOTIFIED`, and one more than `PARKED`.
 const EMPTY: u32 = 0;
-const PARKED: u32 = 1;
-const NOTIFIED: u32 = 2;
+const NOTIFIED: u32 = 1;
+const PARKED: u32 = u32::MAX;
 
 /// See the module. One thread parks; any number unpark.
 #[derive(Debug)]
 pub(crate) struct Parker {
     /// `EMPTY` -> `PARKED` (park), -> `NOTIFIED` (unpark), -> `EMPTY` (park returns).
-    state: AtomicU32,
-    lock: Mutex<()>,
-    condvar: Condvar,
+    state: Futex,
 }
 
 impl Parker {
     pub(crate) fn new() -> Self {
         Self {
-            state: AtomicU32::new(EMPTY),
-            lock: Mutex::new(()),
-            condvar: Condvar::new(),
+            state: Futex::new(EMPTY),
         }
     }
 
@@ -40,27 +37,16 @@ impl Parker {
     }
 
     fn park_until(&self, deadline: Option<Instant>) -> bool {
-        if self.take() {
+        // `NOTIFIED` -> `EMPTY`, or `EMPTY` -> `PARKED`. Acquire: pairs with the swap in `unpark`, if the
+        // token was there.
+        let before = self.state.fetch_sub(1, Ordering::Acquire);
+        debug_assert_ne!(before, PARKED, "two threads park");
+        if before == NOTIFIED {
             return true;
         }
-        let mut guard = self.lock.lock();
-        // Acquire on failure is not needed: `take` below reads again.
-        // Relaxed: the lock orders this with the `notify_one` in `unpark`.
-        if self
-            .state
-            .compare_exchange(EMPTY, PARKED, Ordering::Relaxed, Ordering::Relaxed)
-            .is_err()
-        {
-            return self.take();
-        }
         loop {
-            match deadline {
-                None => guard = self.condvar.wait(guard),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    guard = self.condvar.wait_timeout(guard, left).0;
-                }
-            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            self.state.wait(PARKED, left);
             if self.take() {
                 return true;
             }
@@ -75,9 +61,7 @@ impl Parker {
     pub(crate) fn unpark(&self) {
         // Release: what this thread did is visible to `park`.
         if self.state.swap(NOTIFIED, Ordering::Release) == PARKED {
-            // The lock makes sure that the sleeper is in `wait`, not between its CAS and `wait`.
-            drop(self.lock.lock());
-            self.condvar.notify_one();
+            self.state.wake_one();
         }
     }
 
