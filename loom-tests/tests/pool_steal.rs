@@ -7,6 +7,9 @@
 //! - `look_skips_local`: the second look leaves out the workers' queues (blocked_owner).
 //! - `put_back_not_announced`: work that wants more goes to the back untold (again_is_taken_over).
 //! - `rest_of_stolen_dropped`: the thief drops what it does not run at once (half_is_stolen).
+//! - `nobody_watches`: who falls asleep leaves a single piece out, though nobody watches it (blocked_owner).
+//! - `watched_for_ever`: the word says that somebody watches, though the watcher has got up (one_after_the_other).
+//! - `watcher_not_fenced`: a single piece is announced without the fence (one_after_the_other).
 #![cfg(loom)]
 
 use loom::sync::mpsc::{Receiver, Sender, channel};
@@ -18,6 +21,8 @@ enum Job {
     Tell(Track<Sender<()>>),
     /// Submits that many which tell, on its worker, and does not end before they have.
     Parent(Pool<Job>, usize, Track<Sender<()>>),
+    /// Submits one that tells, on its worker, waits for it, and does it again.
+    OneByOne(Pool<Job>, Track<Sender<()>>),
     /// Runs once more, and then tells.
     Again(Track<Sender<()>>),
     /// Waits for another job before it ends; then says so.
@@ -34,6 +39,14 @@ impl Work for Job {
                 assert!(pool.submit(tells(0)).is_ok());
                 assert!(pool.submit_all((1..children).map(tells)).is_ok());
                 for _ in 0..children {
+                    child.recv().unwrap();
+                }
+                told.get().send(()).unwrap();
+            }
+            Job::OneByOne(pool, told) => {
+                for _ in 0..2 {
+                    let (tell, child) = channel();
+                    assert!(pool.submit(Job::Tell(Track::new(tell))).is_ok());
                     child.recv().unwrap();
                 }
                 told.get().send(()).unwrap();
@@ -86,6 +99,18 @@ fn blocked_owner() {
 fn half_is_stolen() {
     check("pool_steal::half_is_stolen", 4_000, || {
         parent_with(3, asleep(2));
+    });
+}
+
+#[test]
+fn one_after_the_other() {
+    check("pool_steal::one_after_the_other", 1_000, || {
+        let pool = asleep(2);
+        let (tell, told) = channel();
+        let parent = Job::OneByOne(pool.clone(), Track::new(tell));
+        assert!(pool.submit(parent).is_ok());
+        told.recv().unwrap();
+        finish(&pool);
     });
 }
 

@@ -1,7 +1,7 @@
 //! When a message was made, and what that is as a time. The counter itself is read in `sync/clock.rs`.
 
 use crate::sync::atomic::Ordering;
-use crate::sync::clock::{self, Reading};
+use crate::sync::clock;
 use crate::sync::unmodelled::AtomicU64;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -44,7 +44,7 @@ impl Timestamp {
     #[must_use]
     pub fn unix_nanos(self) -> u64 {
         let now = clock::read();
-        now.unix_nanos.saturating_sub(self.age_at(&now))
+        now.unix_nanos.saturating_sub(now.age_of(self.0))
     }
 
     /// The same as std's type. See the type for its error.
@@ -61,23 +61,9 @@ impl Timestamp {
         let now = clock::ticks();
         match known_rate() {
             Some(rate) => rate.nanos(now.saturating_sub(self.0)),
-            None => self.age_at(&clock::read()),
+            None => clock::read().age_of(self.0),
         }
     }
-
-    /// By interpolation between the anchor and `now`, so that the error of a reading is not magnified.
-    fn age_at(self, now: &Reading) -> u64 {
-        let span = now.ticks.saturating_sub(clock::anchor_ticks());
-        let age = now.ticks.saturating_sub(self.0).min(span);
-        scale(age, now.monotonic_nanos, span)
-    }
-}
-
-/// `ticks * nanos / span`, or 0 where no time has passed.
-fn scale(ticks: u64, nanos: u64, span: u64) -> u64 {
-    let product = u128::from(ticks) * u128::from(nanos);
-    // Ticks are at most `span`, so the quotient is at most `nanos`.
-    u64::try_from(product.checked_div(u128::from(span)).unwrap_or(0)).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for Timestamp {

@@ -474,6 +474,7 @@ impl Duty {
     /// never under a lock or a pin (R1).
     pub(crate) fn submit(self) {
         match &self.0.wake {
+            Wake::Pool(pool) if pool.is_here() => Pool::submit_here([self]),
             Wake::Pool(pool) => {
                 let pool = pool.clone();
                 submit_to(&pool, self);
@@ -556,11 +557,15 @@ pub(crate) fn submit_to(pool: &Pool<Duty>, duty: Duty) {
 pub(crate) fn submit_all<A: smallvec::Array<Item = Duty>>(
     duties: &mut smallvec::SmallVec<A>,
 ) -> Vec<Duty> {
-    let pool = duties.first().and_then(|duty| match &duty.wake {
-        Wake::Pool(pool) => Some(pool.clone()),
-        _ => None,
-    });
-    let Some(pool) = pool else { return Vec::new() };
+    let Some(Wake::Pool(pool)) = duties.first().map(|duty| &duty.wake) else {
+        return Vec::new();
+    };
+    if pool.is_here() {
+        Pool::submit_here(duties.drain(..));
+        return Vec::new();
+    }
+    // The last duty may be gone, and what it kept, before this is done with the pool.
+    let pool = pool.clone();
     pool.submit_all(duties.drain(..)).err().unwrap_or_default()
 }
 

@@ -18,6 +18,19 @@ pub(crate) struct Reading {
     pub(crate) unix_nanos: u64,
 }
 
+impl Reading {
+    /// Nanoseconds from those ticks to this reading, by interpolation between the anchor and the reading, so
+    /// that the error of a reading is not magnified. 0 if they are from a CPU whose counter is ahead of this
+    /// one's.
+    pub(crate) fn age_of(&self, ticks: u64) -> u64 {
+        let span = self.ticks.saturating_sub(anchor_ticks());
+        let age = self.ticks.saturating_sub(ticks).min(span);
+        let product = u128::from(age) * u128::from(self.monotonic_nanos);
+        // The age is at most the span, so the quotient is at most the nanoseconds.
+        u64::try_from(product.checked_div(u128::from(span)).unwrap_or(0)).unwrap_or(u64::MAX)
+    }
+}
+
 #[cfg(loom)]
 mod imp {
     use super::Reading;

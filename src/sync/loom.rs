@@ -11,7 +11,7 @@
     reason = "PayloadArc hands out raw pointers for erased messages; a shared cell holds nothing"
 )]
 
-pub(crate) use super::weak_queue::{ArrayQueue, SegQueue};
+pub(crate) use super::weak_queue::{ArrayQueue, SegQueue, Take};
 pub(crate) use ::loom::cell::UnsafeCell as LoomCell;
 
 /// loom's, which knows no `const` initialisers: they are evaluated on first use, like the others.

@@ -11,6 +11,26 @@ use ::std::ptr::NonNull;
 pub(crate) use ::std::thread_local;
 pub(crate) use crossbeam_queue::{ArrayQueue, SegQueue};
 
+/// To take from a queue that is empty most of the time.
+pub(crate) trait Take<T> {
+    /// `pop`, but an empty queue costs two loads and no fence.
+    fn take(&self) -> Option<T>;
+}
+
+impl<T> Take<T> for ArrayQueue<T> {
+    #[inline]
+    fn take(&self) -> Option<T> {
+        if self.is_empty() { None } else { self.pop() }
+    }
+}
+
+impl<T> Take<T> for SegQueue<T> {
+    #[inline]
+    fn take(&self) -> Option<T> {
+        if self.is_empty() { None } else { self.pop() }
+    }
+}
+
 pub(crate) mod atomic {
     pub(crate) use ::std::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,

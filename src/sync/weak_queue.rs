@@ -117,6 +117,25 @@ impl<T> SegQueue<T> {
     }
 }
 
+/// See `sync/std.rs`. `pop` looks before it takes here.
+pub(crate) trait Take<T> {
+    fn take(&self) -> Option<T>;
+}
+
+impl<T> Take<T> for SegQueue<T> {
+    #[track_caller]
+    fn take(&self) -> Option<T> {
+        self.pop()
+    }
+}
+
+impl<T> Take<T> for ArrayQueue<T> {
+    #[track_caller]
+    fn take(&self) -> Option<T> {
+        self.pop()
+    }
+}
+
 impl<T> Drop for SegQueue<T> {
     fn drop(&mut self) {
         // A model that has failed is taken down outside of loom's time.

@@ -80,6 +80,16 @@ impl Aftermath {
             && self.unwanted.is_empty()
     }
 
+    /// The one duty for the pool, if that is all that follows.
+    #[inline]
+    pub(super) fn take_only_duty(&mut self) -> Option<Duty> {
+        let is_all = self.pool.len() == 1
+            && self.rare.is_none()
+            && self.others.is_empty()
+            && self.unwanted.is_empty();
+        if is_all { self.pool.pop() } else { None }
+    }
+
     /// Saves the drops of what holds nothing.
     #[inline]
     pub(super) fn forget(self) {

@@ -12,6 +12,7 @@ use super::tap::TapInner;
 use crate::epoch::{self, Guard};
 use crate::message::{Message, Receipt, TypeInfo};
 use crate::subscription::parcel::Envelope;
+use crate::subscription::scope;
 use crate::subscription::state::Subscriber;
 use crate::sync::MutexGuard;
 use crate::sync::unmodelled::{Arc, Weak};
@@ -98,7 +99,14 @@ pub(super) fn publish_and_settle(
             after.forget();
             return Ok(receipt);
         }
-        None => {}
+        None => {
+            if let Some(duty) = after.take_only_duty() {
+                after.forget();
+                duty.submit();
+                scope::run_pending();
+                return Ok(receipt);
+            }
+        }
         Some(message) => offer_at_length(node, message, special, &mut receipt, &mut after),
     }
     after.settle(&mut receipt);

@@ -3,13 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::idle::{Announced, FallAsleep, Idle, Woken};
+use super::idle::{Announced, FallAsleep, Idle, Timed, Woken};
 use super::injector::Injector;
+use super::patience::Patience;
 use super::pool::IdleStrategy;
 use super::stats::{PoolStats, WorkerCounters};
+use super::word::Singles;
 use super::{Outcome, Pace, Run, current, pause};
 use crate::sync::unmodelled::Arc;
-use crate::sync::{ArrayQueue, SegQueue, hint, thread};
+use crate::sync::{ArrayQueue, SegQueue, Take, hint, thread};
 
 /// Work that waits in one worker's queue; more goes to the injector. Small in models, which must fill it.
 pub(super) const LOCAL_QUEUE_CAPACITY: usize = if cfg!(loom) { 4 } else { 256 };
@@ -23,6 +25,9 @@ const RETRY_MIN: Duration = Duration::from_micros(if cfg!(loom) { 0 } else { 50 
 /// The delay doubles with each retry, up to this.
 const RETRY_MAX: Duration = Duration::from_micros(if cfg!(loom) { 0 } else { 1000 });
 
+/// For so long the watcher sleeps between two looks. None in models, which have no clock.
+const WATCH: Duration = Duration::from_micros(if cfg!(loom) { 0 } else { 100 });
+
 /// What the workers of one pool share.
 pub(super) struct Crew<R> {
     pub(super) injector: Injector<R>,
@@ -31,7 +36,6 @@ pub(super) struct Crew<R> {
     /// Stalled work of workers that are in a run of something else, for an idle worker to look after (R3).
     shelf: SegQueue<Stalled<R>>,
     wait: IdleStrategy,
-    began: Instant,
 }
 
 struct Member<R> {
@@ -66,28 +70,51 @@ impl<R: Run> Crew<R> {
             members: (0..workers).map(member).collect(),
             shelf: SegQueue::new(),
             wait,
-            began: Instant::now(),
         }
     }
 
-    /// Called by worker `index` only. The caller announces it.
-    pub(super) fn push_local(&self, index: usize, work: R) {
-        if let Err(work) = self.members[index].local.push(work) {
+    /// Called by worker `index` only. The caller announces it. True: it is alone in the worker's queue.
+    pub(super) fn push_local(&self, index: usize, work: R) -> bool {
+        let Member { local, counters } = &self.members[index];
+        let is_alone = local.is_empty();
+        counters.pushed.add_owned(1);
+        if let Err(work) = local.push(work) {
             self.injector.push(work);
         }
+        is_alone
+    }
+
+    /// On worker `index` only: what is submitted there goes into its own queue, with one decision about
+    /// waking another one. It runs, so it is not gone, and nothing is refused.
+    pub(super) fn submit_local(&self, index: usize, burst: impl IntoIterator<Item = R>) {
+        let (mut count, mut is_alone) = (0, false);
+        for work in burst {
+            is_alone = self.push_local(index, work);
+            count += 1;
+        }
+        let announced = match count {
+            0 => return,
+            1 if is_alone => self.idle.announce_to_watcher(),
+            _ => self.idle.announce(),
+        };
+        debug_assert_eq!(announced, Announced::Heard);
     }
 
     /// Whether there is anything for a worker to take, wherever it is. The look of F1b.
-    fn is_work_visible(&self) -> bool {
+    fn is_work_visible(&self, singles: Singles) -> bool {
+        let counts = |local: &ArrayQueue<R>| match singles {
+            Singles::Visible => !local.is_empty(),
+            Singles::Watched => !local.is_empty() && local.len() > 1,
+        };
         !self.injector.is_empty()
             || !self.shelf.is_empty()
-            || self.members.iter().any(|member| !member.local.is_empty())
+            || self.members.iter().any(|member| counts(&member.local))
     }
 
     /// After the end of the pool: as many pieces as the caller has put in. See E3 in the README.
     pub(super) fn take_back(&self, count: usize) -> Vec<R> {
         self.idle
-            .exclusively(|| (0..count).map_while(|_| self.injector.pop()).collect())
+            .exclusively(|| (0..count).map_while(|_| self.injector.take()).collect())
     }
 
     pub(super) fn stats(&self) -> PoolStats {
@@ -100,7 +127,7 @@ impl<R: Run> Crew<R> {
             ..PoolStats::default()
         };
         for member in &self.members {
-            member.counters.add_to(&mut stats, self.began);
+            member.counters.add_to(&mut stats);
         }
         stats.injected += self.injector.len() as u64;
         stats
@@ -127,11 +154,20 @@ pub(super) struct Worker<R> {
     first: Source,
     /// Where stealing begins.
     next_victim: usize,
+    /// How much each worker had put into its own queue when this one last looked.
+    seen: Box<[u64]>,
+    /// Since the look around before the last one somebody has put something in there: most likely they are
+    /// about to take it out, or have. See "Watching".
+    has_seen_singles: bool,
+    patience: Patience,
 }
 
 impl<R: Run> Worker<R> {
     pub(super) fn new(crew: Arc<Crew<R>>, index: usize) -> Self {
         Self {
+            seen: vec![0; crew.members.len()].into(),
+            has_seen_singles: false,
+            patience: Patience::default(),
             crew,
             index,
             searching: false,
@@ -172,14 +208,14 @@ impl<R: Run> Worker<R> {
         let injector_first = self.first == Source::Injector || self.picks % INJECTOR_INTERVAL == 0;
         self.first = Source::Local;
         if injector_first {
-            self.pop_injector().or_else(|| self.member().local.pop())
+            self.pop_injector().or_else(|| self.member().local.take())
         } else {
-            self.member().local.pop().or_else(|| self.pop_injector())
+            self.member().local.take().or_else(|| self.pop_injector())
         }
     }
 
     fn pop_injector(&self) -> Option<R> {
-        let work = self.crew.injector.pop()?;
+        let work = self.crew.injector.take()?;
         self.member().counters.injected.add_owned(1);
         Some(work)
     }
@@ -212,9 +248,11 @@ impl<R: Run> Worker<R> {
     }
 
     /// Half of another worker's queue: the first piece is returned, the others go to the own queue. The
-    /// caller is searching, so that leaving the search announces what was moved (L2).
+    /// caller is searching, so that leaving the search announces what was moved (L2). A single piece that is
+    /// new is left to who put it there.
     fn steal(&mut self) -> Option<R> {
         debug_assert!(self.searching);
+        self.has_seen_singles = false;
         let members = &self.crew.members;
         self.next_victim = (self.next_victim + 1) % members.len();
         for offset in 0..members.len() {
@@ -223,7 +261,14 @@ impl<R: Run> Worker<R> {
                 continue;
             }
             let queue = &members[victim].local;
-            let half = queue.len().div_ceil(2);
+            let pushed = members[victim].counters.pushed.get();
+            let is_new = std::mem::replace(&mut self.seen[victim], pushed) != pushed;
+            self.has_seen_singles |= is_new;
+            let len = queue.len();
+            if len == 0 || len == 1 && is_new {
+                continue;
+            }
+            let half = len.div_ceil(2);
             let Some(first) = queue.pop() else {
                 continue;
             };
@@ -284,26 +329,37 @@ impl<R: Run> Worker<R> {
             return idle.rest().err();
         }
         self.searching = true;
-        for look in 0..lingers {
-            pause();
-            if look >= pace.left_out() && idle.is_ready() {
-                self.leave_search();
-                return Some(idle);
-            }
-            if self.is_other_work_waiting() {
-                break;
-            }
+        if self.is_ready_soon(&idle, pace) {
+            self.patience.pays();
+            self.leave_search();
+            return Some(idle);
         }
         let again = idle.rest().err()?;
         self.leave_search();
         Some(again)
     }
 
+    /// False: it is not, or something else is.
+    fn is_ready_soon(&mut self, idle: &R, pace: &Pace) -> bool {
+        for look in 0..self.patience.looks(self.crew.wait.lingers) {
+            pause();
+            if look >= pace.left_out() && idle.is_ready() {
+                return true;
+            }
+            if self.is_other_work_waiting() {
+                return false;
+            }
+        }
+        self.patience.is_in_vain();
+        false
+    }
+
     /// Something was found, and is about to be run: see `Idle::leave_search`.
     fn leave_search(&mut self) {
         self.searching = false;
         let crew = &self.crew;
-        crew.idle.leave_search(|| crew.is_work_visible());
+        crew.idle
+            .leave_search(|singles| crew.is_work_visible(singles));
     }
 
     /// From here on the worker may be away for as long as the work likes: what it holds becomes visible to
@@ -322,7 +378,7 @@ impl<R: Run> Worker<R> {
 
     fn run_once(&self, work: R) -> Outcome<R> {
         let counters = &self.member().counters;
-        counters.begin_run(self.crew.began);
+        counters.begin_run();
         let bomb = AbortOnUnwind;
         let outcome = work.run();
         std::mem::forget(bomb);
@@ -354,7 +410,7 @@ impl<R: Run> Worker<R> {
     }
 
     fn take_from_shelf(&mut self) {
-        while let Some(stalled) = self.crew.shelf.pop() {
+        while let Some(stalled) = self.crew.shelf.take() {
             self.held.push(stalled);
         }
     }
@@ -386,17 +442,23 @@ impl<R: Run> Worker<R> {
         let due = self.held.iter().map(|stalled| stalled.due).min();
         let crew = &self.crew;
         let was_searching = std::mem::take(&mut self.searching);
+        let why = Timed {
+            is_holding: due.is_some(),
+            has_seen_singles: self.has_seen_singles,
+        };
         let fallen = crew
             .idle
-            .fall_asleep(self.index, was_searching, due.is_some(), || {
-                crew.is_work_visible()
+            .fall_asleep(self.index, was_searching, why, |singles| {
+                crew.is_work_visible(singles)
             });
         let woken = match fallen {
             FallAsleep::Gone => Woken::Gone,
             FallAsleep::WorkVisible => Woken::Called,
-            FallAsleep::Asleep => {
-                let limit = due.map(|due| due.saturating_duration_since(Instant::now()));
-                crew.idle.sleep(self.index, limit)
+            FallAsleep::Asleep { watching } => {
+                let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+                let watch = watching.then(|| left.map_or(WATCH, |left| left.min(WATCH)));
+                let limit = watch.or(left);
+                crew.idle.sleep(self.index, limit, watching)
             }
         };
         self.searching = woken == Woken::Called;

@@ -7,47 +7,55 @@ use std::fmt;
 use std::time::Duration;
 
 use super::stats::Counter;
-use super::word::{MAX_WORKERS, Snapshot, Word};
+use super::word::{MAX_WORKERS, Singles, Snapshot, Word};
 use crate::sync::atomic::{Ordering, fence};
 use crate::sync::{Mutex, MutexGuard, Parker};
 
 #[derive(Debug, Clone, Copy)]
 struct Sleeper {
     worker: usize,
-    /// It holds stalled work, so it will get up on its own; the pool is not over while it does.
+    /// Why it will get up on its own; the pool is not over while one is to.
     holding: bool,
+    watching: bool,
+}
+
+impl Sleeper {
+    fn is_timed(&self) -> bool {
+        self.holding || self.watching
+    }
 }
 
 #[derive(Debug)]
 struct Sleepers {
     /// The last one to fall asleep is the first one to be woken: its caches are the warmest.
     list: Vec<Sleeper>,
-    holding: usize,
+    /// How many of them get up on their own.
+    timed: usize,
     /// Fewer than `Idle::parkers` only when a thread could not be spawned.
     workers: usize,
 }
 
 impl Sleepers {
-    fn remove_at(&mut self, position: usize) -> usize {
+    fn remove_at(&mut self, position: usize) -> Sleeper {
         let sleeper = self.list.remove(position);
-        self.holding -= usize::from(sleeper.holding);
-        sleeper.worker
+        self.timed -= usize::from(sleeper.is_timed());
+        sleeper
     }
 
-    /// The next one to wake: one without stalled work, if there is one.
-    fn take_next(&mut self) -> Option<usize> {
+    /// The next one to wake: one that would not get up on its own, if there is one.
+    fn take_next(&mut self) -> Option<Sleeper> {
         let newest = self.list.len().checked_sub(1)?;
-        let position = if self.holding == 0 {
+        let position = if self.timed == 0 {
             newest
         } else {
-            let free = self.list.iter().rposition(|sleeper| !sleeper.holding);
+            let free = self.list.iter().rposition(|sleeper| !sleeper.is_timed());
             free.unwrap_or(newest)
         };
         Some(self.remove_at(position))
     }
 
     fn all_are_idle(&self) -> bool {
-        self.holding == 0 && self.list.len() == self.workers
+        self.timed == 0 && self.list.len() == self.workers
     }
 }
 
@@ -65,19 +73,28 @@ pub(super) enum Announced {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(super) enum FallAsleep {
-    /// The worker is on the list: it calls `sleep` next.
-    Asleep,
+    /// The worker is on the list, as the watcher or not: it calls `sleep` next.
+    Asleep { watching: bool },
     /// There is work after all: the worker is searching.
     WorkVisible,
     /// The pool is over.
     Gone,
 }
 
+/// What a worker knows that is about to fall asleep: reasons to get up on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Timed {
+    /// It has stalled work of its own.
+    pub(super) is_holding: bool,
+    /// It has seen single pieces in the queues of others, which it leaves to them: it is to watch.
+    pub(super) has_seen_singles: bool,
+}
+
 /// Why a worker is awake again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Woken {
-    /// It was called, and counts as searching.
+    /// It was called, or has watched, and counts as searching.
     Called,
     /// Its time ran out. It does not count as searching.
     TimedOut,
@@ -100,7 +117,7 @@ impl Idle {
             word: Word::new(),
             sleepers: Mutex::new(Sleepers {
                 list: Vec::with_capacity(workers),
-                holding: 0,
+                timed: 0,
                 workers,
             }),
             parkers: (0..workers).map(|_| Parker::new()).collect(),
@@ -126,6 +143,19 @@ impl Idle {
         self.wake_one() // S4
     }
 
+    /// S3 for a single piece that was put into a worker's own empty queue: the watcher, if there is one, sees
+    /// to it that it does not stay there. See "Watching".
+    #[inline]
+    pub(super) fn announce_to_watcher(&self) -> Announced {
+        // F1a: as in `announce`.
+        fence(Ordering::SeqCst);
+        let now = self.word.load();
+        if !now.is_stopping() && (now.is_watched() || !now.needs_waking()) {
+            return Announced::Heard; // W1
+        }
+        self.wake_one() // S4
+    }
+
     #[cold]
     fn wake_one(&self) -> Announced {
         let sleepers = self.sleepers.lock();
@@ -142,12 +172,16 @@ impl Idle {
 
     /// Takes the next sleeper off the list and unparks it, the lock released.
     fn call_next(&self, mut sleepers: MutexGuard<'_, Sleepers>) {
-        let Some(worker) = sleepers.take_next() else {
+        let Some(Sleeper {
+            worker, watching, ..
+        }) = sleepers.take_next()
+        else {
             return;
         };
-        self.word.transition_from_parked(true);
+        self.word.transition_from_parked(true, watching);
+        // Under the lock: it has one writer at a time.
+        self.wakeups.add_owned(1);
         drop(sleepers);
-        self.wakeups.add(1);
         self.parkers[worker].unpark();
     }
 
@@ -158,7 +192,7 @@ impl Idle {
 
     /// L1..L3: the searching worker found something and is about to run it. The last one to leave the
     /// search with more work in sight sends the next one.
-    pub(super) fn leave_search(&self, work_visible: impl Fn() -> bool) {
+    pub(super) fn leave_search(&self, work_visible: impl Fn(Singles) -> bool) {
         let before = self.word.transition_to_running(); // L1
         debug_assert!(before.searching() > 0);
         if before.searching() > 1 || before.parked() == 0 {
@@ -167,33 +201,38 @@ impl Idle {
         // F1b: the count went down before, the look at the queues comes after. Pairs with F1a in
         // `announce`: a submitter that saw this worker searching has its work seen here.
         fence(Ordering::SeqCst);
-        if work_visible() {
+        if work_visible(before.singles()) {
             let announced = self.wake_one(); // L3
             debug_assert_eq!(announced, Announced::Heard);
         }
     }
 
-    /// P1..P4: puts the worker on the list of sleepers, then looks once more. `holding`: it has stalled
-    /// work of its own and will sleep for a limited time.
+    /// P1..P4: puts the worker on the list of sleepers, then looks once more, as it is told.
     pub(super) fn fall_asleep(
         &self,
         worker: usize,
         was_searching: bool,
-        holding: bool,
-        work_visible: impl Fn() -> bool,
+        why: Timed,
+        work_visible: impl Fn(Singles) -> bool,
     ) -> FallAsleep {
         let mut sleepers = self.sleepers.lock();
-        sleepers.list.push(Sleeper { worker, holding });
-        sleepers.holding += usize::from(holding);
-        let now = self.word.transition_to_parked(was_searching); // P1
+        let sleeper = Sleeper {
+            worker,
+            holding: why.is_holding,
+            watching: why.has_seen_singles && !self.word.load().is_watched(),
+        };
+        let watching = sleeper.watching;
+        sleepers.list.push(sleeper);
+        sleepers.timed += usize::from(sleeper.is_timed());
+        let now = self.word.transition_to_parked(was_searching, watching); // P1
         let last = now.is_stopping() && sleepers.all_are_idle();
         if !last {
             drop(sleepers);
             // F1b: parked before, the look at the queues comes after. Pairs with F1a in `announce`: either
             // the submitter sees this worker parked, or this worker sees what was submitted.
             fence(Ordering::SeqCst); // P2
-            if !work_visible() {
-                return FallAsleep::Asleep;
+            if !work_visible(now.singles()) {
+                return FallAsleep::Asleep { watching };
             }
             return match self.get_up(worker, true) {
                 Woken::Gone => FallAsleep::Gone,
@@ -203,10 +242,10 @@ impl Idle {
         // F1b: as above; under the lock, so that a submitter that sees `STOPPING` is either seen here or
         // sees `GONE`.
         fence(Ordering::SeqCst); // E1
-        if work_visible() {
+        if work_visible(Singles::Visible) {
             let own = sleepers.list.pop();
-            debug_assert!(own.is_some_and(|own| own.worker == worker && !own.holding));
-            self.word.transition_from_parked(true);
+            debug_assert!(own.is_some_and(|own| own.worker == worker && !own.is_timed()));
+            self.word.transition_from_parked(true, false);
             return FallAsleep::WorkVisible;
         }
         self.word.transition_to_gone(); // E2
@@ -218,12 +257,12 @@ impl Idle {
         FallAsleep::Gone
     }
 
-    /// Sleeps until called, or until the time has run out.
-    pub(super) fn sleep(&self, worker: usize, limit: Option<Duration>) -> Woken {
+    /// Sleeps until called, or until the time has run out. The watcher gets up to search.
+    pub(super) fn sleep(&self, worker: usize, limit: Option<Duration>, watching: bool) -> Woken {
         match limit {
             None => self.parkers[worker].park(),
-            Some(limit) if self.parkers[worker].park_timeout(limit) => {}
-            Some(_) => return self.get_up(worker, false),
+            Some(limit) if !limit.is_zero() && self.parkers[worker].park_timeout(limit) => {}
+            Some(_) => return self.get_up(worker, watching), // W3
         }
         self.woken()
     }
@@ -233,9 +272,13 @@ impl Idle {
         let mut sleepers = self.sleepers.lock();
         let position = sleepers.list.iter().rposition(|s| s.worker == worker);
         if let Some(position) = position {
-            sleepers.remove_at(position);
-            self.word.transition_from_parked(to_search);
-            return Woken::TimedOut;
+            let Sleeper { watching, .. } = sleepers.remove_at(position);
+            self.word.transition_from_parked(to_search, watching);
+            return if to_search {
+                Woken::Called
+            } else {
+                Woken::TimedOut
+            };
         }
         drop(sleepers);
         self.parkers[worker].park(); // P4

@@ -3,7 +3,7 @@
 //! order only: no caller may rely on two pieces of work being taken in the order of their submission.
 
 use super::Run;
-use crate::sync::{ArrayQueue, SegQueue};
+use crate::sync::{ArrayQueue, SegQueue, Take};
 
 /// Work that waits in the injector without an allocation. Small in models, whose queues hold eight.
 pub(super) const INJECTOR_CAPACITY: usize = if cfg!(loom) { 8 } else { 1024 };
@@ -34,8 +34,8 @@ impl<R: Run> Injector<R> {
         }
     }
 
-    pub(super) fn pop(&self) -> Option<R> {
-        self.bounded.pop().or_else(|| self.overflow.pop())
+    pub(super) fn take(&self) -> Option<R> {
+        self.bounded.take().or_else(|| self.overflow.take())
     }
 
     /// False means that something was there; true is only as good as the fence before it (F1b).

@@ -10,6 +10,7 @@
 //!   that no wake-up is lost stand in `README.md` beside it.
 //! - [`word`]: the one state word of that protocol.
 //! - [`pace`]: how soon it is looked whether more has come.
+//! - [`patience`]: for how long a worker lingers over what it ran last.
 //! - [`stats`]: counters that nobody reads through.
 //!
 //! A piece of work is a value. It is in one place at a time (a queue, a worker's hands, the shelf), and who
@@ -22,6 +23,7 @@ mod injector;
 #[cfg(any(loom, feature = "internals"))]
 pub mod internals;
 mod pace;
+mod patience;
 mod pool;
 mod stats;
 #[cfg(all(test, not(loom)))]

@@ -29,21 +29,23 @@ pub(crate) struct IdleStrategy {
 }
 
 impl Default for IdleStrategy {
-    /// No spins, four yields: right on one core as well, where a spinning worker keeps the submitter away. To
-    /// linger, some microseconds, costs less than to be called once; but on one core nothing can come
-    /// meanwhile.
+    /// To linger, some microseconds, costs less than to be called once; but on one core nothing can come
+    /// meanwhile, and a spinning worker keeps the submitter away: there it yields instead. A worker that
+    /// yields is away for as long as the system likes, and nobody is woken in its place: elsewhere it does so
+    /// once.
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
             spins: 0,
-            yields: 4,
+            yields: if cores > 1 { 1 } else { 4 },
             lingers: if cores > 1 { LINGERS } else { 0 },
         }
     }
 }
 
 /// How often a worker looks whether there is more to do for what it has just run: 5 to 10 microseconds, about
-/// what it costs to call a sleeping thread. None in models, which have no clock.
+/// what it costs to call a sleeping thread; more if it is patient (`patience.rs`). None in models, which have
+/// no clock.
 const LINGERS: u32 = if cfg!(loom) { 0 } else { 16 };
 
 /// What a pool is made from.
@@ -160,13 +162,7 @@ impl<R: Run> Pool<R> {
     pub(crate) fn submit(&self, work: R) -> Result<(), R> {
         let crew = &self.shared.crew;
         if let Some(index) = current::index_in(crew) {
-            crew.push_local(index, work);
-            let announced = crew.idle.announce();
-            debug_assert_eq!(
-                announced,
-                Announced::Heard,
-                "a worker runs, so it is not gone"
-            );
+            crew.submit_local(index, [work]);
             return Ok(());
         }
         crew.injector.push(work);
@@ -183,13 +179,13 @@ impl<R: Run> Pool<R> {
     /// Gives as many pieces back as were handed over, as [`Pool::submit`] does.
     pub(crate) fn submit_all(&self, burst: impl IntoIterator<Item = R>) -> Result<(), Vec<R>> {
         let crew = &self.shared.crew;
-        let worker = current::index_in(crew);
+        if let Some(index) = current::index_in(crew) {
+            crew.submit_local(index, burst);
+            return Ok(());
+        }
         let mut count = 0;
         for work in burst {
-            match worker {
-                Some(index) => crew.push_local(index, work),
-                None => crew.injector.push(work),
-            }
+            crew.injector.push(work);
             count += 1;
         }
         if count == 0 {
@@ -199,6 +195,19 @@ impl<R: Run> Pool<R> {
             Announced::Heard => Ok(()),
             Announced::Gone => Err(crew.take_back(count)),
         }
+    }
+
+    /// Whether this thread is a worker of this pool: then [`Pool::submit_here`] will do, which needs no
+    /// handle that lives for as long.
+    pub(crate) fn is_here(&self) -> bool {
+        current::index_in(&self.shared.crew).is_some()
+    }
+
+    /// [`Pool::submit_all`], on a worker, to its own pool: never refused.
+    pub(crate) fn submit_here(burst: impl IntoIterator<Item = R>) {
+        let submitted =
+            current::with(|crew: &Crew<R>, index: usize| crew.submit_local(index, burst));
+        debug_assert!(submitted.is_some(), "on a worker of such a pool");
     }
 
     /// Tells the workers to end when all that was submitted has been run to its end, `Again` and `Stalled`

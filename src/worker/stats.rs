@@ -1,9 +1,10 @@
 //! Counters of the pool. Nobody decides anything by them, so they are std's in both builds, Relaxed, and
 //! one worker's stand on cache lines of their own.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::sync::atomic::Ordering;
+use crate::sync::clock;
 use crate::sync::unmodelled::AtomicU64;
 
 /// A run that has lasted this long counts as blocked.
@@ -40,14 +41,9 @@ pub(crate) struct PoolStats {
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
-    pub(super) fn add(&self, count: u64) {
-        // Relaxed: a statistic; no one reads through it.
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// For a count that one thread alone writes: no read-modify-write.
+    /// By one thread at a time: no read-modify-write.
     pub(super) fn add_owned(&self, count: u64) {
-        // Relaxed: a statistic with one writer; no one reads through it.
+        // Relaxed: a statistic with one writer at a time; no one reads through it.
         self.0.store(self.get() + count, Ordering::Relaxed);
     }
 
@@ -65,15 +61,17 @@ pub(super) struct WorkerCounters {
     pub(super) steals: Counter,
     pub(super) injected: Counter,
     pub(super) stalled_retries: Counter,
-    /// When the run in progress began, in nanoseconds since the pool did, plus one. 0: no run.
+    /// Pieces of work that it has put into its own queue.
+    pub(super) pushed: Counter,
+    /// When the run in progress began, by the clock's ticks. 0: no run.
     run_began: AtomicU64,
 }
 
 impl WorkerCounters {
-    pub(super) fn begin_run(&self, pool_began: Instant) {
-        let nanos = u64::try_from(pool_began.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+    pub(super) fn begin_run(&self) {
         // Relaxed: a statistic; no one reads through it.
-        self.run_began.store(nanos + 1, Ordering::Relaxed);
+        self.run_began
+            .store(clock::ticks().max(1), Ordering::Relaxed);
     }
 
     pub(super) fn end_run(&self) {
@@ -82,16 +80,15 @@ impl WorkerCounters {
         self.runs.add_owned(1);
     }
 
-    pub(super) fn add_to(&self, stats: &mut PoolStats, pool_began: Instant) {
+    pub(super) fn add_to(&self, stats: &mut PoolStats) {
         stats.runs += self.runs.get();
         stats.steals += self.steals.get();
         stats.injected += self.injected.get();
         stats.stalled_retries += self.stalled_retries.get();
         // Relaxed: a statistic; no one reads through it.
-        if let Some(nanos) = self.run_began.load(Ordering::Relaxed).checked_sub(1) {
-            let lasted = pool_began
-                .elapsed()
-                .saturating_sub(Duration::from_nanos(nanos));
+        let began = self.run_began.load(Ordering::Relaxed);
+        if began != 0 {
+            let lasted = Duration::from_nanos(clock::read().age_of(began));
             stats.longest_current_run = stats.longest_current_run.max(lasted);
             stats.blocked += usize::from(lasted > BLOCKED_AFTER);
         }

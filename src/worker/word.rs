@@ -5,19 +5,32 @@ use std::fmt;
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// The most workers that one pool can have: each count in the word has 15 bits.
-pub(crate) const MAX_WORKERS: usize = 0x7fff;
+/// The most workers that one pool can have: each count in the word has 14 bits.
+pub(crate) const MAX_WORKERS: usize = 0x3fff;
 
 const ONE_SEARCHING: u32 = 1;
 const SEARCHING: u32 = MAX_WORKERS as u32;
-const PARKED_SHIFT: u32 = 15;
+const PARKED_SHIFT: u32 = 14;
 const ONE_PARKED: u32 = 1 << PARKED_SHIFT;
 const PARKED: u32 = (MAX_WORKERS as u32) << PARKED_SHIFT;
+/// Set by the worker that goes to sleep as the watcher, cleared when it is taken off the list of sleepers,
+/// both under the lock. Excludes that another one watches.
+const WATCHED: u32 = 1 << 28;
+#[cfg(test)]
+const SPARE: u32 = 1 << 29;
 /// Set by `stop`, never cleared. A submitter that sees it asks under the lock whether the pool is `GONE`.
 const STOPPING: u32 = 1 << 30;
 /// Set, under the lock, by the worker that finds every worker parked and no work left, once `STOPPING` is
 /// set; never cleared. Excludes that any worker takes work again.
 const GONE: u32 = 1 << 31;
+
+/// Whether a look at the queues counts a single piece in a worker's own queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Singles {
+    Visible,
+    /// Somebody watches those.
+    Watched,
+}
 
 /// One value of the word.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,6 +49,17 @@ impl Snapshot {
     pub(super) fn is_gone(self) -> bool {
         self.0 & GONE != 0
     }
+    pub(super) fn is_watched(self) -> bool {
+        self.0 & WATCHED != 0
+    }
+    /// What a look counts that comes after this value, or after a transition from it: W2.
+    pub(super) fn singles(self) -> Singles {
+        if self.is_watched() {
+            Singles::Watched
+        } else {
+            Singles::Visible
+        }
+    }
     /// Nobody is about to look, and somebody could be made to.
     pub(super) fn needs_waking(self) -> bool {
         self.searching() == 0 && self.parked() > 0
@@ -47,19 +71,21 @@ impl fmt::Debug for Snapshot {
         f.debug_struct("Snapshot")
             .field("searching", &self.searching())
             .field("parked", &self.parked())
+            .field("watched", &self.is_watched())
             .field("stopping", &self.is_stopping())
             .field("gone", &self.is_gone())
             .finish()
     }
 }
 
-/// `{ gone: 1 bit, stopping: 1 bit, parked: 15 bits, searching: 15 bits }`.
+/// `{ gone: 1 bit, stopping: 1 bit, spare: 1 bit, watched: 1 bit, parked: 14 bits, searching: 14 bits }`.
 ///
-/// | gone | stopping | parked        | meaning                                                  |
-/// |------|----------|---------------|----------------------------------------------------------|
-/// | 0    | 0        | any           | open                                                     |
-/// | 0    | 1        | any           | told to stop; what is submitted is still run             |
-/// | 1    | 1        | 0 (all woken) | over: no worker takes work; a submitter takes its back   |
+/// | gone | stopping | watched | parked        | meaning                                                |
+/// |------|----------|---------|---------------|--------------------------------------------------------|
+/// | 0    | 0        | 0       | any           | open                                                   |
+/// | 0    | 0        | 1       | one at least  | open; one of the sleepers will get up by itself        |
+/// | 0    | 1        | as above| any           | told to stop; what is submitted is still run           |
+/// | 1    | 1        | 0       | 0 (all woken) | over: no worker takes work; a submitter takes its back |
 ///
 /// `searching + parked <= workers`; the rest is running work. `parked` changes under the lock of the
 /// sleepers only and is the length of their list; `searching` changes without it.
@@ -102,17 +128,20 @@ impl Word {
         Snapshot(self.0.fetch_sub(ONE_SEARCHING, Ordering::AcqRel))
     }
 
-    /// Running or searching -> parked. Under the lock of the sleepers. Returns what is there after.
-    pub(super) fn transition_to_parked(&self, was_searching: bool) -> Snapshot {
-        let change = ONE_PARKED - u32::from(was_searching) * ONE_SEARCHING;
+    /// Running or searching -> parked, as the watcher or not. Under the lock of the sleepers. Returns what is
+    /// there after.
+    pub(super) fn transition_to_parked(&self, was_searching: bool, watching: bool) -> Snapshot {
+        let change =
+            ONE_PARKED - u32::from(was_searching) * ONE_SEARCHING + u32::from(watching) * WATCHED;
         // Acquire: sees what other workers moved before they left the search (`transition_to_running`).
         // Release: continues what was released; the F1b that follows orders this with submitters.
         Snapshot(self.0.fetch_add(change, Ordering::AcqRel) + change)
     }
 
     /// Parked -> searching (somebody is woken, or gets up to look) or running. Under the lock.
-    pub(super) fn transition_from_parked(&self, to_searching: bool) {
-        let change = ONE_PARKED - u32::from(to_searching) * ONE_SEARCHING;
+    pub(super) fn transition_from_parked(&self, to_searching: bool, watching: bool) {
+        let change =
+            ONE_PARKED - u32::from(to_searching) * ONE_SEARCHING + u32::from(watching) * WATCHED;
         // Relaxed: the sleeper learns what there is to see through its parker, and through the queue.
         self.0.fetch_sub(change, Ordering::Relaxed);
     }
@@ -128,6 +157,7 @@ impl Word {
         let before = Snapshot(self.0.fetch_or(GONE, Ordering::Relaxed));
         debug_assert!(before.is_stopping());
         debug_assert_eq!(before.searching(), 0);
+        debug_assert!(!before.is_watched());
         // Relaxed: as above.
         self.0.fetch_and(!PARKED, Ordering::Relaxed);
     }
@@ -140,8 +170,17 @@ mod tests {
     #[test]
     fn the_fields_of_the_word_are_disjoint_and_cover_it() {
         assert_eq!(SEARCHING & PARKED, 0);
-        assert_eq!((SEARCHING | PARKED) & (STOPPING | GONE), 0);
-        assert_eq!(SEARCHING | PARKED | STOPPING | GONE, u32::MAX);
-        assert_eq!(SEARCHING ^ PARKED ^ STOPPING ^ GONE, u32::MAX);
+        assert_eq!(
+            (SEARCHING | PARKED) & (WATCHED | SPARE | STOPPING | GONE),
+            0
+        );
+        assert_eq!(
+            SEARCHING | PARKED | WATCHED | SPARE | STOPPING | GONE,
+            u32::MAX
+        );
+        assert_eq!(
+            SEARCHING ^ PARKED ^ WATCHED ^ SPARE ^ STOPPING ^ GONE,
+            u32::MAX
+        );
     }
 }

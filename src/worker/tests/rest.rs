@@ -127,3 +127,51 @@ fn a_burst_wakes_fewer_than_it_has_pieces() {
     assert!((1..100).contains(&wakeups), "{wakeups}");
     finish(&pool);
 }
+
+/// Runs that submit the next one, on their worker, so many times, and then the last one.
+fn chain(pool: &Pool<Job>, left: usize, last: impl FnOnce() + Send + 'static) -> Job {
+    let pool = pool.clone();
+    once(move || {
+        if left == 0 {
+            return last();
+        }
+        let next = chain(&pool, left - 1, last);
+        assert!(pool.submit(next).is_ok());
+    })
+}
+
+#[test]
+fn a_chain_of_single_pieces_wakes_hardly_anybody() {
+    const LINKS: usize = 20_000;
+    let pool = pool(2);
+    wait_until("both sleep", || pool.stats().parked == 2);
+    assert!(pool.submit(chain(&pool, LINKS, || {})).is_ok());
+    wait_until("all is run and both sleep", || {
+        let now = pool.stats();
+        now.runs == LINKS as u64 + 1 && now.parked == 2
+    });
+    let wakeups = pool.stats().wakeups;
+    assert!(wakeups < LINKS as u64 / 10, "{wakeups}");
+    finish(&pool);
+}
+
+#[test]
+fn a_single_piece_is_taken_from_who_blocks_though_it_was_left_to_them_before() {
+    let pool = pool(2);
+    for _ in 0..20 {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel();
+        let inner = pool.clone();
+        let blocking = move || {
+            assert!(inner.submit(once(move || tell.send(()).unwrap())).is_ok());
+            told.recv().unwrap();
+            end.send(()).unwrap();
+        };
+        assert!(pool.submit(chain(&pool, 2_000, blocking)).is_ok());
+        assert!(
+            ended.recv_timeout(HANG).is_ok(),
+            "it is stuck behind its parent"
+        );
+    }
+    finish(&pool);
+}
