@@ -90,21 +90,21 @@ fn parent_with(children: usize, pool: Pool<Job>) {
 
 #[test]
 fn blocked_owner() {
-    check("pool_steal::blocked_owner", 50_000, || {
+    check("pool_steal::blocked_owner", 240_000, || {
         parent_with(1, Pool::new(2, 0, 0).unwrap());
     });
 }
 
 #[test]
 fn half_is_stolen() {
-    check("pool_steal::half_is_stolen", 4_000, || {
+    check("pool_steal::half_is_stolen", 30_000, || {
         parent_with(3, asleep(2));
     });
 }
 
 #[test]
 fn one_after_the_other() {
-    check("pool_steal::one_after_the_other", 1_000, || {
+    check("pool_steal::one_after_the_other", 2_000, || {
         let pool = asleep(2);
         let (tell, told) = channel();
         let parent = Job::OneByOne(pool.clone(), Track::new(tell));
@@ -116,7 +116,7 @@ fn one_after_the_other() {
 
 #[test]
 fn again_is_taken_over() {
-    check("pool_steal::again_is_taken_over", 2_000, || {
+    check("pool_steal::again_is_taken_over", 15_000, || {
         let pool = asleep(2);
         let (tell, told) = channel();
         let (end, ended) = channel();
