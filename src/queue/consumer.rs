@@ -15,8 +15,8 @@ pub(super) struct Consumer {
     pub(super) head: u64,
     /// How many positions before it the producers have not been told of.
     pub(super) untold: u32,
-    /// They are told of so many at the latest.
-    pub(super) tell_after: u32,
+    /// The head, when it was known last that the next item is in this ring or nowhere: its low half.
+    pub(super) looked_at: u32,
     /// Where the slots begin of the ring that `head` lives in, unless it has moved on to the next one.
     slots: *const AtomicPtr<()>,
     /// How many slots that ring has, less one.
@@ -25,6 +25,8 @@ pub(super) struct Consumer {
     pub(super) generation: Generation,
     /// It is not the first one.
     pub(super) is_grown: bool,
+    /// The producers are told of two to the power of this many positions at the latest.
+    tell_after_log: u8,
 }
 
 impl Consumer {
@@ -33,12 +35,37 @@ impl Consumer {
         Self {
             head: 0,
             untold: 0,
-            tell_after: (slots.len() as u32 / 2).max(1),
+            looked_at: 0,
             slots: slots.first(),
             mask: (slots.len() - 1) as u32,
             generation: Generation::FIRST,
             is_grown: false,
+            tell_after_log: slots.len().ilog2().saturating_sub(1) as u8,
         }
+    }
+
+    pub(super) fn tell_each(&mut self) {
+        self.tell_after_log = 0;
+    }
+
+    #[inline(always)]
+    pub(super) fn tells_each(&self) -> bool {
+        self.tell_after_log == 0
+    }
+
+    #[inline(always)]
+    pub(super) fn has_much_to_tell(&self) -> bool {
+        self.untold >> self.tell_after_log != 0
+    }
+
+    /// Whether the next item may be in another ring. Producers move on to that when so many wait, as far as
+    /// they have been told, as this one has slots. If some of those were in the ring before this one, which
+    /// is half as large at most, the others were taken out of here since.
+    #[inline(always)]
+    pub(super) fn may_have_moved(&self) -> bool {
+        let taken = (self.head as u32).wrapping_sub(self.looked_at);
+        let most = self.mask >> u32::from(self.is_grown);
+        taken + (1 << self.tell_after_log) > most
     }
 
     /// The next item is in another ring.
@@ -52,7 +79,20 @@ impl Consumer {
     /// The slot of the position to be taken next.
     #[inline(always)]
     pub(super) fn slot(&self) -> &AtomicPtr<()> {
-        let index = self.head as usize & self.mask as usize;
+        self.slot_of(self.head)
+    }
+
+    /// Whether it is written, and the one after it is not.
+    #[inline]
+    pub(super) fn has_one(&self) -> bool {
+        // Relaxed: a figure.
+        let is_there = |position| !self.slot_of(position).load(Ordering::Relaxed).is_null();
+        is_there(self.head) && !is_there(self.head + 1)
+    }
+
+    #[inline(always)]
+    fn slot_of(&self, position: u64) -> &AtomicPtr<()> {
+        let index = position as usize & self.mask as usize;
         // SAFETY: there are more slots than `mask`
         let slot = unsafe { self.slots.add(index) };
         // SAFETY: rings are taken out by the consumer only, which then has left them

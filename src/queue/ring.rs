@@ -358,6 +358,30 @@ impl<T: Pointer, B> Ring<T, B> {
         self.consumer.state.with_mut(take)
     }
 
+    /// After [`Self::pop_quickly`], which found nothing where something was found before: whether the next
+    /// item may be in another ring. If not, there is none, or it is not written, or it was closed or
+    /// notified, and whoever parks finds out.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    #[inline]
+    pub unsafe fn is_look_due(&self) -> bool {
+        // SAFETY: the duty gives exclusive access
+        let is_due = |state: *const Consumer| unsafe { &*state }.may_have_moved();
+        self.consumer.state.with(is_due)
+    }
+
+    /// Whether one item is there, and no other one that is written, as far as this ring goes.
+    ///
+    /// # Safety
+    /// The caller has the duty to run the consumer.
+    #[inline]
+    pub unsafe fn has_one(&self) -> bool {
+        // SAFETY: the duty gives exclusive access
+        let has_one = |state: *const Consumer| unsafe { &*state }.has_one();
+        self.consumer.state.with(has_one)
+    }
+
     /// After [`Self::pop_quickly`], which found nothing: is it in the next ring, or nowhere yet?
     ///
     /// # Safety
@@ -370,6 +394,7 @@ impl<T: Pointer, B> Ring<T, B> {
     }
 
     fn look_from(&self, consumer: &mut Consumer) -> Pop<T> {
+        consumer.looked_at = consumer.head as u32;
         let tail = self.tail.observe();
         if tail.position() == consumer.head {
             return match tail.is_closed() {
@@ -451,14 +476,14 @@ impl<T: Pointer, B> Ring<T, B> {
         self.consumer.state.with(|state| {
             // SAFETY: the duty gives exclusive access
             let consumer = unsafe { &*state };
-            consumer.untold >= consumer.tell_after
+            consumer.has_much_to_tell()
         })
     }
 
     /// Producers are to know of each item that was taken, not only of half a ring.
     pub fn tell_each(&mut self) {
         // SAFETY: `&mut self` excludes everybody else
-        let tell = |state: *mut Consumer| unsafe { (*state).tell_after = 1 };
+        let tell = |state: *mut Consumer| unsafe { &mut *state }.tell_each();
         self.consumer.state.with_mut(tell);
     }
 
@@ -469,7 +494,7 @@ impl<T: Pointer, B> Ring<T, B> {
     #[inline]
     pub unsafe fn tells_each(&self) -> bool {
         // SAFETY: the duty gives exclusive access
-        let tells = |state: *const Consumer| unsafe { (*state).tell_after == 1 };
+        let tells = |state: *const Consumer| unsafe { &*state }.tells_each();
         self.consumer.state.with(tells)
     }
 

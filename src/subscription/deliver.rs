@@ -3,10 +3,11 @@
 //! (R2).
 
 use super::consumer::{Consumer, ConsumerCell, Course};
+use super::marks::Marks;
 use super::options::{Congestion, PanicPolicy};
 use super::parcel::{Handled, Parcel};
 use super::scope;
-use super::state::{Duty, Marks, Subscriber};
+use super::state::{Duty, Subscriber};
 use super::times::SAMPLE_INTERVAL;
 use crate::message::{FINAL, FinalMessage, FinalReason, GAP, Gap, Message, Timestamp};
 use crate::queue::Pop;
@@ -32,7 +33,8 @@ pub(super) fn stalled_sleep(tries: u32) -> Duration {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ran {
-    /// There was nothing more to do, after so many messages.
+    /// There was nothing more to do after so many messages. If there were some, that is not sure: the next
+    /// run, or to park, tells.
     Idle(u32),
     /// Its budget was used up.
     Budget,
@@ -45,7 +47,7 @@ pub(crate) enum Ran {
 /// Runs one batch.
 pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
     ConsumerCell::open(duty, |consumer, duty| {
-        duty.mailbox.note_depth();
+        duty.note_depth();
         let ran = run_batch(consumer, duty, budget);
         flush_batch(consumer, duty);
         duty.publish_freed(false);
@@ -65,7 +67,14 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
     let mut looks = 0;
     let mut left = budget;
     while left > 0 {
-        match duty.pop() {
+        let popped = if left + 1 != budget {
+            duty.pop()
+        } else if let Some(popped) = duty.pop_another() {
+            popped
+        } else {
+            return Ran::Idle(budget - left);
+        };
+        match popped {
             Pop::Item(parcel) => {
                 left -= 1;
                 looks = 0;

@@ -131,7 +131,7 @@ pub(crate) fn abandon(mut duty: Duty, home: Option<&dyn Home>) {
     loop {
         match deliver::run(&mut duty, DELIVERY_BUDGET) {
             Ran::Done => break,
-            Ran::Budget => {}
+            Ran::Budget | Ran::Idle(1..) => {}
             // A publisher has claimed a position and not written it: somebody else waits for that.
             Ran::Idle(_) | Ran::Unwritten => {
                 duty.submit_to_pool();

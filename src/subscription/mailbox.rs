@@ -5,10 +5,10 @@
 
 use super::budget::{Bound, Budget};
 use super::gaps::{Gaps, Seldom};
+use super::marks::Marks;
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
 use super::policy::Policy;
-use super::state::Marks;
 use super::times::Times;
 use super::waiting::Waiter;
 use crate::message::{Gap, Key};
@@ -379,12 +379,6 @@ impl Mailbox {
         self.books().high_water.get()
     }
 
-    /// By the consumer, when it is about to take what waits.
-    #[inline]
-    pub(crate) fn note_depth(&self) {
-        self.books().high_water.raise_alone(self.depth());
-    }
-
     /// How many messages were ever accepted, marks included.
     pub(crate) fn accepted(&self) -> u64 {
         match self.queue() {
@@ -447,11 +441,37 @@ impl Mailbox {
     pub(crate) unsafe fn pop(&self) -> Pop<Parcel> {
         // Where another queue takes its place there is nothing in it.
         // SAFETY: guaranteed by caller
+        let item = unsafe { self.ring.pop_quickly() };
+        // SAFETY: as above
+        item.map_or_else(|| unsafe { self.look_further() }, Pop::Item)
+    }
+
+    /// The next one after others that were popped. `None` if it is not there, and what else there may be is
+    /// not worth a look at what publishers write: the next run, or to park, tells what it is.
+    ///
+    /// # Safety
+    /// The caller has the duty.
+    #[inline]
+    pub(crate) unsafe fn pop_another(&self) -> Option<Pop<Parcel>> {
+        // SAFETY: guaranteed by caller
         match unsafe { self.ring.pop_quickly() } {
-            Some(parcel) => Pop::Item(parcel),
+            Some(parcel) => Some(Pop::Item(parcel)),
             // SAFETY: guaranteed by caller
-            None => unsafe { self.look_further() },
+            None if unsafe { self.ring.is_look_due() } => Some(unsafe { self.look_further() }),
+            None => None,
         }
+    }
+
+    /// When what waits is about to be taken. A single message is known by its slot alone.
+    ///
+    /// # Safety
+    /// The caller has the duty.
+    #[inline]
+    pub(crate) unsafe fn note_depth(&self) {
+        // SAFETY: guaranteed by caller
+        let has_one = unsafe { self.ring.has_one() };
+        let depth = if has_one { 1 } else { self.depth() };
+        self.books().high_water.raise_alone(depth);
     }
 
     #[cold]

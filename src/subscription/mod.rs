@@ -12,6 +12,7 @@ mod gaps;
 #[allow(unreachable_pub, reason = "tests reach it through `internals`")]
 pub(crate) mod hold;
 pub(crate) mod mailbox;
+pub(crate) mod marks;
 mod name;
 pub(crate) mod options;
 pub(crate) mod parcel;

@@ -245,7 +245,7 @@ impl Receiver {
                 return Next::Message(message);
             }
         }
-        duty.mailbox.note_depth();
+        duty.note_depth();
         loop {
             match duty.pop() {
                 Pop::Item(parcel) => {

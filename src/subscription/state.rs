@@ -12,6 +12,7 @@ use super::deliver::{self, Ran};
 use super::executor::Task;
 use super::filter::{Hooks, TypeFilter};
 use super::mailbox::{Left, Mailbox, Offer, Refusal};
+use super::marks::Marks;
 use super::name::Name;
 use super::parcel::Parcel;
 use super::place::Place;
@@ -24,7 +25,7 @@ use crate::error::AcceptError;
 use crate::message::{FinalMessage, FinalReason, Gap, Key, SubscriptionChange, TypeInfo};
 use crate::queue::{Close, Pinned, Pop, Push};
 use crate::stats::Counter;
-use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::unmodelled::{Arc, Weak};
 use crate::sync::{Canary, Parker};
 use crate::worker::{Outcome, Pool, Run};
@@ -102,70 +103,6 @@ pub(crate) enum Wake {
     Receiver(Box<WaiterSlot>),
     /// Which one stands in the consumer, and goes with it (R1).
     Executor,
-}
-
-/// High-water and low-water marks, and what their owner was told last.
-#[derive(Debug)]
-pub(crate) struct Marks {
-    pub(crate) high: u64,
-    pub(crate) low: u64,
-    /// `CLEAR` -> `RAISING` -> `RAISED` -> `CLEARING` -> `CLEAR`. While an edge is being told nobody tells
-    /// the next one, so they come in their order.
-    state: AtomicU32,
-}
-
-const CLEAR: u32 = 0;
-/// Whoever made it so is running the callback.
-const RAISING: u32 = 1;
-const RAISED: u32 = 2;
-/// The consumer is running the callback.
-const CLEARING: u32 = 3;
-
-impl Marks {
-    pub(crate) fn new(high: u64, low: u64) -> Self {
-        Self {
-            high,
-            low,
-            state: AtomicU32::new(CLEAR),
-        }
-    }
-
-    /// True for the one caller that is to tell that there is congestion. [`Self::end_raise`] follows.
-    pub(crate) fn begin_raise(&self) -> bool {
-        self.turn(CLEAR, RAISING)
-    }
-
-    /// It was told. The consumer, which may have come below the low-water mark meanwhile, is to be notified.
-    pub(crate) fn end_raise(&self) {
-        let is_ours = self.turn(RAISING, RAISED);
-        debug_assert!(is_ours);
-    }
-
-    /// True if the consumer is to tell that it is over. [`Self::end_clear`] follows.
-    pub(crate) fn begin_clear(&self) -> bool {
-        self.turn(RAISED, CLEARING)
-    }
-
-    pub(crate) fn end_clear(&self) {
-        let is_ours = self.turn(CLEARING, CLEAR);
-        debug_assert!(is_ours);
-    }
-
-    fn turn(&self, from: u32, to: u32) -> bool {
-        // Relaxed: it decides who tells; what the consumer must not miss it learns by being notified.
-        if self.state.load(Ordering::Relaxed) != from {
-            return false;
-        }
-        // Relaxed: as above.
-        self.state
-            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
-    }
-
-    pub(crate) fn is_raised(&self) -> bool {
-        // Relaxed: a figure.
-        matches!(self.state.load(Ordering::Relaxed), RAISING | RAISED)
-    }
 }
 
 impl std::fmt::Debug for Subscriber {
@@ -432,6 +369,20 @@ impl Duty {
     pub(crate) fn pop(&self) -> Pop<Parcel> {
         // SAFETY: this is the duty, and it is not shared
         unsafe { self.0.mailbox.pop() }
+    }
+
+    /// The next parcel after others: see [`Mailbox::pop_another`].
+    #[inline]
+    pub(crate) fn pop_another(&self) -> Option<Pop<Parcel>> {
+        // SAFETY: as above
+        unsafe { self.0.mailbox.pop_another() }
+    }
+
+    /// What waits is about to be taken: see [`Mailbox::note_depth`].
+    #[inline]
+    pub(crate) fn note_depth(&self) {
+        // SAFETY: as above
+        unsafe { self.0.mailbox.note_depth() };
     }
 
     /// Tells publishers of the room that there is: see [`Mailbox::publish_freed`].

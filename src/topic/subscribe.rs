@@ -10,8 +10,9 @@ use crate::subscription::consumer::{
 };
 use crate::subscription::filter::{FilterFn, Hooks, TypeFilter};
 use crate::subscription::mailbox::Mailbox;
+use crate::subscription::marks::Marks;
 use crate::subscription::parcel::Parcel;
-use crate::subscription::state::{Duty, Home, Marks, Offered, Parts, Subscriber, Wake};
+use crate::subscription::state::{Duty, Home, Offered, Parts, Subscriber, Wake};
 use crate::subscription::thread::Prepared;
 use crate::subscription::waiting::WaiterSlot;
 use crate::subscription::{
