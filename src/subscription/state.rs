@@ -27,7 +27,7 @@ use crate::queue::{Close, Pinned, Pop, Push};
 use crate::stats::Counter;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::unmodelled::{Arc, Weak};
-use crate::sync::{Canary, Parker};
+use crate::sync::{Canary, Deposit, Parker};
 use crate::worker::{Outcome, Pool, Run};
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -92,6 +92,8 @@ pub(crate) struct Subscriber {
     pub(crate) wake: Wake,
     /// Looked at by whoever comes here from a list, which keeps it alive by its pin only.
     pub(crate) canary: Canary,
+    /// References that [`Duty::park`] left, for models.
+    parked: Deposit,
 }
 
 /// Who is told that there is something to do.
@@ -168,6 +170,7 @@ impl Subscriber {
             completion: Completion::new(),
             delivered: Counter::default(),
             canary: Canary::new(),
+            parked: Deposit::new(),
         });
         let duty = Duty::of(Arc::clone(&subscriber));
         (subscriber, duty)
@@ -256,6 +259,7 @@ impl Subscriber {
     /// The duty that the caller has just taken out of the parked mailbox.
     #[inline]
     fn take_duty(&self) -> Duty {
+        self.parked.take();
         let this: *const Self = self;
         // SAFETY: every subscriber lives in the `Arc` that `new` gives; `Duty::park` left one reference
         // with the mailbox, and the caller has just cleared PARKED, which made it the caller's
@@ -408,6 +412,7 @@ impl Duty {
 
     /// Puts the duty into the mailbox, if there is nothing to do. Else it stays with the caller.
     pub(crate) fn park(self) -> Result<(), Self> {
+        self.0.parked.leave();
         let raw = Arc::into_raw(self.0);
         // SAFETY: the reference that `raw` stands for is still ours
         let mailbox = unsafe { &(*raw).mailbox };
@@ -418,7 +423,9 @@ impl Duty {
             return Ok(());
         }
         // SAFETY: the reference did not go into the mailbox
-        Err(Self::of(unsafe { Arc::from_raw(raw) }))
+        let duty = Self::of(unsafe { Arc::from_raw(raw) });
+        duty.parked.take();
+        Err(duty)
     }
 
     /// Has the subscription run by whoever runs it. Runs code of the user's if that is an executor or a task:

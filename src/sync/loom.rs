@@ -371,6 +371,29 @@ impl Drop for Canary {
     }
 }
 
+/// References that are left with nobody, and taken by whoever finds out that they are there: one more taken
+/// than left is reported. Loom does not see those of std's `Arc`.
+#[derive(Debug)]
+pub(crate) struct Deposit(::std::sync::atomic::AtomicUsize);
+
+impl Deposit {
+    pub(crate) fn new() -> Self {
+        Self(::std::sync::atomic::AtomicUsize::new(0))
+    }
+    pub(crate) fn leave(&self) {
+        // Relaxed: the threads of a model are one thread.
+        self.0.fetch_add(1, ::std::sync::atomic::Ordering::Relaxed);
+    }
+    #[track_caller]
+    pub(crate) fn take(&self) {
+        // Relaxed: as above.
+        let left = self.0.fetch_sub(1, ::std::sync::atomic::Ordering::Relaxed);
+        // A model that has failed is taken down outside of loom's time.
+        let fails = left == 0 && !::std::thread::panicking();
+        assert!(!fails, "taken, but nobody has left it");
+    }
+}
+
 /// What the facade's atomics have inside, for pointers that belong to crossbeam-epoch.
 #[derive(Debug)]
 pub(crate) struct Shadow(::loom::sync::atomic::AtomicUsize);
