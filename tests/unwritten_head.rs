@@ -290,3 +290,34 @@ fn a_claim_on_a_full_lap_is_no_room() {
         receiver.subscription().stats().depth == 0
     });
 }
+
+/// What waits behind such a claim is still paid for: a run that ends at the claim gives nothing back.
+#[test]
+fn what_waits_behind_a_claim_keeps_its_part_of_the_budget() {
+    let (bus, topic) = bus_and_topic();
+    let log = Log::new();
+    let writes = Arc::clone(&log);
+    let subscription = topic
+        .subscribe()
+        .capacity(8)
+        .run(move |message: &Message| writes.note(message))
+        .unwrap();
+    let gate = Gate::new();
+    topic
+        .publish(Plug {
+            log: log.number(),
+            gate: Arc::clone(&gate),
+        })
+        .unwrap();
+    gate.wait_for(1);
+    let held = HeldPublish::claim(&subscription).expect("a ring, and open");
+    (2..1_002).for_each(|value| drop(topic.publish(Item(value)).unwrap()));
+    gate.open();
+    // It has come to the claim, and tries again and again.
+    eventually("handled", || subscription.stats().delivered == 1);
+    thread::sleep(Duration::from_millis(20));
+    let granted = bus.stats().budget_granted;
+    assert!(granted >= 1_000 - 8, "{granted} for a thousand");
+    held.write(Message::new(Item(1)));
+    eventually("all is given back", || bus.stats().budget_granted == 0);
+}

@@ -65,7 +65,7 @@ impl Consumer {
     pub(super) fn may_have_moved(&self) -> bool {
         let taken = (self.head as u32).wrapping_sub(self.looked_at);
         let most = self.mask >> u32::from(self.is_grown);
-        taken + (1 << self.tell_after_log) > most
+        taken.wrapping_add(1 << self.tell_after_log) > most
     }
 
     /// The next item is in another ring.

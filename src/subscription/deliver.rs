@@ -55,7 +55,7 @@ pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
         match ran {
             Ran::Done => finish(consumer, duty),
             // Whoever never parks is at rest, too.
-            Ran::Idle(_) => duty.mailbox.return_grants(),
+            Ran::Idle(_) => duty.mailbox.return_grants_at_rest(),
             Ran::Budget => duty.mailbox.return_spare_grants(),
             Ran::Unwritten => {}
         }

@@ -549,7 +549,7 @@ impl Mailbox {
     /// # Safety
     /// The caller has the duty, and has it no more when this returns true.
     pub(crate) unsafe fn park(&self, retire: impl FnOnce(Retired)) -> bool {
-        self.return_grants();
+        self.return_grants_at_rest();
         match self.queue() {
             // SAFETY: guaranteed by caller
             Queue::Ring(ring) => unsafe { ring.park(retire) },
@@ -572,6 +572,16 @@ impl Mailbox {
     pub(crate) fn return_grants(&self) {
         if let Some((bound, base, budget)) = self.grants() {
             bound.give_back(base, budget);
+        }
+    }
+
+    /// The same where nothing was found, which is no proof: what waits may be behind what is claimed and not
+    /// written, and then it is still needed.
+    pub(crate) fn return_grants_at_rest(&self) {
+        if let Some((bound, base, budget)) = self.grants() {
+            if bound.get() != base && self.depth() == 0 {
+                bound.give_back(base, budget);
+            }
         }
     }
 
