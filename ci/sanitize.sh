@@ -25,10 +25,13 @@ with_sanitizer() {
 (($#)) || set -- address leak thread
 for sanitizer; do
     case $sanitizer in
-        address | leak) with_sanitizer "$sanitizer" "" --tests ;;
-        # It does not know std's own code, which is not built with it: std's fences and parked threads make it
-        # report what is not there. So it gets one test without libtest, whose threads poll and are joined,
-        # and a list of what is left.
+        # `fuzzing`: memory of messages is not kept for the next ones, which would hide who uses it too late. In
+        # the library it changes nothing else.
+        address | leak) with_sanitizer "$sanitizer" "--cfg fuzzing" --tests ;;
+        # It does not know std's own code, which is not built with it: std's fences, and its locks where threads
+        # meet at them, make it report what is not there. So it gets one test without libtest, whose threads
+        # poll and are joined, and a list of what is left. Memory of messages is kept there: it goes from
+        # thread to thread as in earnest.
         thread)
             TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp halt_on_error=1" \
                 with_sanitizer thread "-Cunsafe-allow-abi-mismatch=sanitizer" --test races
