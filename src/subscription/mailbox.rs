@@ -9,6 +9,7 @@ use super::marks::Marks;
 use super::options::Overflow;
 use super::parcel::{Handled, Parcel};
 use super::policy::Policy;
+pub(crate) use super::policy::Refusal;
 use super::times::Times;
 use super::waiting::Waiter;
 use crate::message::{Gap, Key};
@@ -29,20 +30,6 @@ pub(crate) enum Offer {
     /// It waits, and the caller has the duty to run the consumer.
     Submit,
     Refused(Refusal, Parcel),
-}
-
-/// Why a message does not wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// For want of room.
-    Shed,
-    /// The same, and the publisher wants to know.
-    Failed,
-    /// There is no room, and the subscription is to be closed for that.
-    Evict,
-    /// There is no room, and the publisher waits for some.
-    Wait,
-    Closed,
 }
 
 /// What left a mailbox to make room.

@@ -1,5 +1,5 @@
-//! What a mailbox does with a message that it has no room for: the overflow policy, as its books keep it, in
-//! two words: most mailboxes need no more.
+//! What a mailbox does with a message that it has no room for, and why one does not wait: the overflow
+//! policy, as its books keep it, in two words: most mailboxes need no more.
 
 use super::budget::Budget;
 use super::options::Overflow;
@@ -8,6 +8,20 @@ use crate::queue::ring::MAX_SLOTS;
 use crate::queue::room::RoomWaiters;
 use crate::sync::unmodelled::Arc;
 use std::time::Duration;
+
+/// Why a message does not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// For want of room.
+    Shed,
+    /// The same, and the publisher wants to know.
+    Failed,
+    /// There is no room, and the subscription is to be closed for that.
+    Evict,
+    /// There is no room, and the publisher waits for some.
+    Wait,
+    Closed,
+}
 
 /// See the module.
 #[derive(Debug)]
