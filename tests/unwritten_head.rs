@@ -311,7 +311,9 @@ fn what_waits_behind_a_claim_keeps_its_part_of_the_budget() {
         .unwrap();
     gate.wait_for(1);
     let held = HeldPublish::claim(&subscription).expect("a ring, and open");
-    (2..1_002).for_each(|value| drop(topic.publish(Item(value)).unwrap()));
+    for value in 2..1_002 {
+        topic.publish(Item(value)).unwrap();
+    }
     gate.open();
     // It has come to the claim, and tries again and again.
     eventually("handled", || subscription.stats().delivered == 1);
