@@ -54,6 +54,8 @@ pub(crate) fn run(duty: &mut Duty, budget: u32) -> Ran {
         clear_congestion(consumer, duty);
         match ran {
             Ran::Done => finish(consumer, duty),
+            // That is where publishers write: left to park, or to the next run.
+            Ran::Idle(1) => {}
             // Whoever never parks is at rest, too.
             Ran::Idle(_) => duty.mailbox.return_grants_at_rest(),
             Ran::Budget => duty.mailbox.return_spare_grants(),
