@@ -19,6 +19,12 @@ pub(super) const LOCAL_QUEUE_CAPACITY: usize = if cfg!(loom) { 4 } else { 256 };
 /// A worker looks into the injector before its own queue at least every this many picks.
 pub(super) const INJECTOR_INTERVAL: u32 = 61;
 
+/// A worker takes at most so many pieces from the injector besides the one that it runs.
+const MOST_FETCHED: usize = if cfg!(loom) { 1 } else { 7 };
+
+/// Of its share of what waits there, a worker leaves all but one in so many. Models have little that waits.
+const EACH_LEAVES: usize = if cfg!(loom) { 1 } else { 2 };
+
 /// The first delay before stalled work is retried. None in models, which have no clock.
 const RETRY_MIN: Duration = Duration::from_micros(if cfg!(loom) { 0 } else { 50 });
 
@@ -214,9 +220,21 @@ impl<R: Run> Worker<R> {
         }
     }
 
+    /// The next piece of the injector. If many wait, some more go to the own queue, so that workers do not
+    /// meet at the injector for each piece.
     fn pop_injector(&self) -> Option<R> {
-        let work = self.crew.injector.take()?;
-        self.member().counters.injected.add_owned(1);
+        let injector = &self.crew.injector;
+        let work = injector.take()?;
+        let share = injector.len() / EACH_LEAVES / self.crew.members.len();
+        let mut fetched = 1;
+        if share > 0 {
+            let more = (0..share.min(MOST_FETCHED)).map_while(|_| injector.take());
+            let more = more.inspect(|_| {
+                fetched += 1;
+            });
+            self.crew.submit_local(self.index, more);
+        }
+        self.member().counters.injected.add_owned(fetched);
         Some(work)
     }
 
