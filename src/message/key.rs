@@ -164,7 +164,7 @@ impl KeyRef<'_> {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.as_ref() == other.as_ref()
+        self.is(other.as_ref())
     }
 }
 
