@@ -34,6 +34,7 @@ pub(super) struct PlaceRef<'a> {
 
 /// By few and long writes: to hash is most of what a read costs.
 impl Hash for PlaceRef<'_> {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.key.hash_with(u64::from(self.type_id), state);
     }
@@ -111,8 +112,9 @@ mod map {
     pub(super) struct Map<K, V>(HashMap<K, Arc<V>, RandomState>);
 
     impl Equivalent<Place> for PlaceRef<'_> {
+        #[inline]
         fn equivalent(&self, place: &Place) -> bool {
-            self.type_id == place.type_id && self.key == place.key.as_ref()
+            self.type_id == place.type_id && place.key.is(self.key)
         }
     }
 
@@ -135,6 +137,7 @@ mod map {
         static TEARDOWN: Teardown = Teardown::after_papaya();
     }
 
+    #[inline]
     fn is_torn_down() -> bool {
         TEARDOWN.try_with(|_| ()).is_err()
     }

@@ -72,6 +72,7 @@ impl Shared {
     }
 
     /// The origin as it is kept: the bus's own is the local one.
+    #[inline]
     pub(super) fn normal(&self, origin: Origin) -> Origin {
         match self.own_origin.get() {
             Some(own) if *own == origin => Origin::LOCAL,

@@ -59,6 +59,7 @@ impl MessageCell {
 
     /// The message that it holds. What [`replace`](Self::replace) had put there before this call began is
     /// seen, or something newer.
+    #[inline]
     #[must_use]
     pub fn get(&self) -> Option<Message> {
         // Acquire: pairs with the Release in `replace`, which made the message visible. Without a look
@@ -128,6 +129,7 @@ fn stocked(message: Option<Message>) -> u64 {
     bits
 }
 
+#[inline]
 fn raw(word: u64) -> Option<RawDelivery> {
     let bits = word & POINTER_MASK;
     if bits == 0 {
@@ -138,6 +140,7 @@ fn raw(word: u64) -> Option<RawDelivery> {
     Some(unsafe { RawDelivery::from_ptr(pointer) })
 }
 
+#[inline]
 fn taken(word: u64) -> u32 {
     (word >> POINTER_BITS) as u32
 }

@@ -17,7 +17,9 @@ pub struct Key(Owned);
 
 #[derive(Clone)]
 enum Owned {
-    Number(u128),
+    /// Its high half and its low one: a `u128` would have all that has a key in it aligned to 16 bytes, and
+    /// memory of messages with such payloads, cache updates among them, is not kept.
+    Number([u64; 2]),
     Text(Arc<str>),
     Bytes(Arc<[u8]>),
 }
@@ -62,12 +64,23 @@ impl fmt::Display for KeyKind {
     }
 }
 
+#[inline]
+const fn halves(number: u128) -> [u64; 2] {
+    [(number >> 64) as u64, number as u64]
+}
+
+#[inline]
+const fn whole([high, low]: [u64; 2]) -> u128 {
+    (high as u128) << 64 | low as u128
+}
+
 impl Key {
     /// The same, borrowed.
+    #[inline]
     #[must_use]
     pub fn as_ref(&self) -> KeyRef<'_> {
         KeyRef(match &self.0 {
-            Owned::Number(number) => Borrowed::Number(*number),
+            Owned::Number(number) => Borrowed::Number(whole(*number)),
             Owned::Text(text) => Borrowed::Text(text),
             Owned::Bytes(bytes) => Borrowed::Bytes(bytes),
         })
@@ -83,8 +96,19 @@ impl Key {
     #[must_use]
     pub fn number(&self) -> Option<u128> {
         match self.0 {
-            Owned::Number(number) => Some(number),
+            Owned::Number(number) => Some(whole(number)),
             _ => None,
+        }
+    }
+
+    /// Whether it is that one.
+    #[inline]
+    pub(crate) fn is(&self, other: KeyRef<'_>) -> bool {
+        match (&self.0, other.0) {
+            (Owned::Number(own), Borrowed::Number(other)) => *own == halves(other),
+            (Owned::Text(own), Borrowed::Text(other)) => **own == *other,
+            (Owned::Bytes(own), Borrowed::Bytes(other)) => **own == *other,
+            _ => false,
         }
     }
 
@@ -99,13 +123,12 @@ impl Key {
 }
 
 impl KeyRef<'_> {
-    /// Hashes it together with a number, in few writes.
+    /// Hashes it together with a number, in few writes: a number in one.
     #[inline]
     pub(crate) fn hash_with<H: Hasher>(self, number: u64, state: &mut H) {
         match self.0 {
             Borrowed::Number(key) => {
-                state.write_u64(number << 2);
-                state.write_u128(key);
+                state.write_u128(key ^ u128::from(number) << 64);
             }
             Borrowed::Text(text) => {
                 state.write_u64(number << 2 | 1);
@@ -122,7 +145,7 @@ impl KeyRef<'_> {
     #[must_use]
     pub fn to_key(self) -> Key {
         Key(match self.0 {
-            Borrowed::Number(number) => Owned::Number(number),
+            Borrowed::Number(number) => Owned::Number(halves(number)),
             Borrowed::Text(text) => Owned::Text(text.into()),
             Borrowed::Bytes(bytes) => Owned::Bytes(bytes.into()),
         })
@@ -141,7 +164,7 @@ impl KeyRef<'_> {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.as_ref() == other.as_ref()
+        self.is(other.as_ref())
     }
 }
 
@@ -174,7 +197,7 @@ impl fmt::Debug for KeyRef<'_> {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Owned::Number(number) => number.fmt(f),
+            Owned::Number(number) => whole(*number).fmt(f),
             Owned::Text(text) => f.write_str(text),
             Owned::Bytes(bytes) => write!(f, "{bytes:02x?}"),
         }
@@ -243,7 +266,7 @@ impl From<Vec<u8>> for Key {
 
 impl From<u32> for Key {
     fn from(number: u32) -> Self {
-        Self(Owned::Number(number.into()))
+        Self(Owned::Number(halves(number.into())))
     }
 }
 
@@ -255,7 +278,7 @@ impl From<u32> for KeyRef<'_> {
 
 impl From<u64> for Key {
     fn from(number: u64) -> Self {
-        Self(Owned::Number(number.into()))
+        Self(Owned::Number(halves(number.into())))
     }
 }
 
@@ -267,7 +290,7 @@ impl From<u64> for KeyRef<'_> {
 
 impl From<u128> for Key {
     fn from(number: u128) -> Self {
-        Self(Owned::Number(number))
+        Self(Owned::Number(halves(number)))
     }
 }
 
@@ -279,7 +302,7 @@ impl From<u128> for KeyRef<'_> {
 
 impl From<usize> for Key {
     fn from(number: usize) -> Self {
-        Self(Owned::Number(number as u128))
+        Self(Owned::Number(halves(number as u128)))
     }
 }
 
@@ -291,7 +314,7 @@ impl From<usize> for KeyRef<'_> {
 
 impl From<i32> for Key {
     fn from(number: i32) -> Self {
-        Self(Owned::Number(number as u128))
+        Self(Owned::Number(halves(number as u128)))
     }
 }
 
@@ -303,7 +326,7 @@ impl From<i32> for KeyRef<'_> {
 
 impl From<i64> for Key {
     fn from(number: i64) -> Self {
-        Self(Owned::Number(number as u128))
+        Self(Owned::Number(halves(number as u128)))
     }
 }
 

@@ -78,6 +78,30 @@ fn formats_cost_only_the_messages_that_have_them() {
 }
 
 #[test]
+fn keys_fit_what_memory_is_kept_for() {
+    // A payload with a key in it is aligned to what the key is.
+    assert!(align_of::<Key>() <= align_of::<header::Header>());
+    for number in [
+        0,
+        7,
+        u128::from(u64::MAX),
+        1 << 64,
+        u128::MAX - 1,
+        u128::MAX,
+    ] {
+        let key = Key::from(number);
+        assert_eq!(key.number(), Some(number));
+        assert_eq!(format!("{key} {key:?}"), format!("{number} {number}"));
+        assert!(key == KeyRef::from(number).to_key() && key.is(number.into()));
+        assert!(!key.is((number ^ 1 << 64).into()) && !key.is((number ^ 1).into()));
+        assert!(!key.is("7".into()) && !Key::from("7").is(number.into()));
+    }
+    assert_eq!(Key::from(-1_i32), Key::from(u128::MAX));
+    assert!(Key::from("seven").is("seven".into()) && !Key::from("seven").is("six".into()));
+    assert!(!Key::from("7").is(b"7".as_slice().into()));
+}
+
+#[test]
 fn typed_access_does_not_lie() {
     static ONE: MessageType<u32> = MessageType::new("same name");
     static TWO: MessageType<u32> = MessageType::new("same name");

@@ -56,7 +56,7 @@ impl Table {
     }
 
     /// Hands a message over to its handler.
-    #[inline]
+    #[inline(always)]
     pub(super) fn dispatch(&mut self, message: &Message) {
         match self.routes.get_mut(message.info().id() as usize) {
             Some(Some(route)) => (route.call)(message),
