@@ -359,7 +359,12 @@ impl<R: Run> Worker<R> {
 
     /// False: it is not, or something else is.
     fn is_ready_soon(&mut self, idle: &R, pace: &Pace) -> bool {
-        for look in 0..self.patience.looks(self.crew.wait.lingers) {
+        let impatient = self.crew.wait.lingers;
+        for look in 0..self.patience.looks(impatient) {
+            if look >= impatient {
+                // Who waits for so long has no right to a core that somebody else could use.
+                thread::yield_now();
+            }
             pause();
             if look >= pace.left_out() && idle.is_ready() {
                 return true;
