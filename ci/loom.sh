@@ -32,7 +32,7 @@ trap 'rm -f "$output"' EXIT
 start=$SECONDS
 status=0
 # Go on after the first failure: what else fails says where to look.
-timeout "${LOOM_TIMEOUT:-480}" cargo "${cargo_args[@]}" --no-fail-fast -- --nocapture 2>&1 \
+timeout "${LOOM_TIMEOUT:-780}" cargo "${cargo_args[@]}" --no-fail-fast -- --nocapture 2>&1 \
     | tee "$output" || status=${PIPESTATUS[0]}
 
 read -r models executions < <(awk '
