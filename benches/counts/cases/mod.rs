@@ -68,6 +68,12 @@ const HASH: &str =
     "how far one has to look is up to the seed of the map's hash, another one each time";
 const GARBAGE: &str =
     "what an epoch leaves behind is cleared away by whoever comes first, the worker too";
+const SOONER: &str =
+    "what an epoch leaves behind is cleared away some calls sooner in one run than in another";
+
+const fn sooner(case: Case) -> Case {
+    inexact(&[(ReadModifyWrites, 0.5)], SOONER, case)
+}
 
 pub(crate) const CASES: &[Case] = &[
     case("publish, nobody", || publish::running(0)),
@@ -143,16 +149,18 @@ pub(crate) const CASES: &[Case] = &[
     ),
     case("subscribe, receiver, beside 10", || subscribe::to(10)),
     case("unsubscribe, receiver, beside 10", || subscribe::from(10)),
-    case("subscribe, receiver, beside 1000", || subscribe::to(1_000)),
-    case("unsubscribe, receiver, beside 1000", || {
+    sooner(case("subscribe, receiver, beside 1000", || {
+        subscribe::to(1_000)
+    })),
+    sooner(case("unsubscribe, receiver, beside 1000", || {
         subscribe::from(1_000)
-    }),
-    case("subscribe, receiver, beside 100000", || {
+    })),
+    sooner(case("subscribe, receiver, beside 100000", || {
         subscribe::to(100_000)
-    }),
-    case("unsubscribe, receiver, beside 100000", || {
+    })),
+    sooner(case("unsubscribe, receiver, beside 100000", || {
         subscribe::from(100_000)
-    }),
+    })),
     inexact(
         &[(Instructions, 6.0)],
         HASH,
@@ -164,7 +172,7 @@ pub(crate) const CASES: &[Case] = &[
         case("cache update, 1 in the pool, running", cache::heard),
     ),
     inexact(
-        &[(Instructions, 8.0)],
+        &[(Instructions, 30.0)],
         HASH,
         case("cache read", cache::read),
     ),
