@@ -69,12 +69,14 @@ fn run_batch(consumer: &mut Consumer, duty: &Duty, budget: u32) -> Ran {
     let mut looks = 0;
     let mut left = budget;
     while left > 0 {
-        let popped = if left + 1 != budget {
-            duty.pop()
-        } else if let Some(popped) = duty.pop_another() {
+        let has_run_one = left + 1 == budget;
+        let popped = if has_run_one {
+            let Some(popped) = duty.pop_another() else {
+                return Ran::Idle(1);
+            };
             popped
         } else {
-            return Ran::Idle(budget - left);
+            duty.pop()
         };
         match popped {
             Pop::Item(parcel) => {

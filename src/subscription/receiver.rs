@@ -315,7 +315,7 @@ fn accept(duty: &mut Duty, parcel: Parcel) -> Option<Message> {
 }
 
 fn clear_congestion(duty: &mut Duty) {
-    if duty.mailbox.marks().is_some() {
+    if duty.marks().is_some() {
         ConsumerCell::open(duty, |consumer, duty| {
             deliver::clear_congestion(consumer, duty);
         });
